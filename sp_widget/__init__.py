@@ -1,0 +1,90 @@
+"""Subnetwork probing in the notebook.
+
+Every public name is imported when it is first used: `import sp_widget` is quick and loads
+neither transformer_lens nor any widget library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sp_widget import tasks as tasks
+    from sp_widget.core.ablations import src_ablations as src_ablations
+    from sp_widget.core.check import ModelCheck as ModelCheck
+    from sp_widget.core.check import check_model as check_model
+    from sp_widget.core.data import PromptDataLoader as PromptDataLoader
+    from sp_widget.core.data import PromptDataset as PromptDataset
+    from sp_widget.core.data import PromptPair as PromptPair
+    from sp_widget.core.data import PromptPairBatch as PromptPairBatch
+    from sp_widget.core.graph import DestNode as DestNode
+    from sp_widget.core.graph import Edge as Edge
+    from sp_widget.core.graph import SrcNode as SrcNode
+    from sp_widget.core.json_data import load_datasets_from_json as load_datasets_from_json
+    from sp_widget.core.patchable_model import PatchableModel as PatchableModel
+    from sp_widget.core.patchable_model import patch_mode as patch_mode
+    from sp_widget.core.patchable_model import patchable_model as patchable_model
+    from sp_widget.core.scores import PruneScores as PruneScores
+    from sp_widget.core.scores import top_edges as top_edges
+    from sp_widget.core.types import AblationType as AblationType
+    from sp_widget.core.types import MaskFn as MaskFn
+    from sp_widget.core.types import PatchType as PatchType
+    from sp_widget.errors import ArgumentError as ArgumentError
+    from sp_widget.errors import ModelCheckError as ModelCheckError
+    from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
+    from sp_widget.errors import StateError as StateError
+    from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
+    from sp_widget.evaluation.circuits import run_circuits as run_circuits
+    from sp_widget.evaluation.roc import auroc as auroc
+    from sp_widget.training.config import SubnetworkProbingConfig as SubnetworkProbingConfig
+    from sp_widget.training.record import StepRecord as StepRecord
+    from sp_widget.training.subnetwork_probing import (
+        subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
+    )
+    from sp_widget.training.trainer import SubnetworkProbing as SubnetworkProbing
+    from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "core.ablations": ["src_ablations"],
+    "core.check": ["ModelCheck", "check_model"],
+    "core.data": ["PromptDataLoader", "PromptDataset", "PromptPair", "PromptPairBatch"],
+    "core.graph": ["DestNode", "Edge", "SrcNode"],
+    "core.json_data": ["load_datasets_from_json"],
+    "core.patchable_model": ["PatchableModel", "patch_mode", "patchable_model"],
+    "core.scores": ["PruneScores", "top_edges"],
+    "core.types": ["AblationType", "MaskFn", "PatchType"],
+    "errors": [
+        "ArgumentError",
+        "ModelCheckError",
+        "NonFiniteLossError",
+        "StateError",
+        "UnsupportedModelError",
+    ],
+    "evaluation.circuits": ["run_circuits"],
+    "evaluation.roc": ["auroc"],
+    "training.config": ["SubnetworkProbingConfig"],
+    "training.record": ["StepRecord"],
+    "training.subnetwork_probing": ["subnetwork_probing_prune_scores"],
+    "training.trainer": ["SubnetworkProbing"],
+    "widget.widget": ["SubnetworkProbingWidget"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "tasks", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tasks":
+        return import_module("sp_widget.tasks")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

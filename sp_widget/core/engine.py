@@ -1,0 +1,370 @@
+"""The patched run: forward and backward over the graph, at about the cost of a plain run.
+
+Notation, for one example at one token position (method and names: see `docs/method.md`):
+
+    c_s   what source s writes in the current run        a_s   its patch activation
+    D_s   = a_s - c_s, the buffer of differences         m_ds  mask value of the edge s -> d
+    x_d   = r_d + sum_s m_ds D_s                         what destination d reads
+
+With `k = 1 - m` (how much of an edge is *kept*) and `base_d = sum_s a_s + biases`, the residual
+stream that d would read if every edge were patched,
+
+    x_d   = base_d - sum_s k_ds D_s
+
+so the ordinary stream r need not be carried along, and its gradient comes for free:
+
+    dL/dk_ds = -x_d' . D_s            dL/dc_s = sum_d k_ds x_d'        (' : gradient)
+
+D holds every source once, written right after it is computed. Each block reads it in one
+product for the inputs of all its heads' queries, keys and values together (the MLP's share of
+it rides along), and the gradients of all sources collect in a second buffer of the same shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sp_widget.core.architecture import Architecture, RunInputs
+from sp_widget.core.graph import BlockSpan, Graph
+
+Positions = slice
+ALL_POSITIONS = slice(None)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Patch activations, and the streams that they alone would make."""
+
+    sources: Float[Tensor, "sources batch seq d_model"]
+    """a_s. `batch` may be 1 where all prompts share their patch activations."""
+    bases: Float[Tensor, "reads batch seq d_model"]
+    """base_d: two for each block (attention, MLP), then `Resid End`."""
+
+
+@dataclass
+class Workspace:
+    """Buffers of one run, kept from step to step: nothing this large is made anew."""
+
+    diff: Float[Tensor, "sources batch seq d_model"]
+    grad: Float[Tensor, "sources batch seq d_model"]
+    streams: list[Float[Tensor, "rows batch seq d_model"]]
+    """x_d of each block's attention rows, and of its MLP in the last row."""
+    grad_streams: Float[Tensor, "rows batch seq d_model"]
+
+
+@dataclass
+class Tape:
+    """What `backward` needs of a `forward`."""
+
+    space: Workspace
+    keep: Float[Tensor, "groups dests sources"]
+    positions: Positions
+    saved: list[tuple[Tensor, ...]] = field(default_factory=list)
+    """Of each block's projection."""
+    mixed: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Each block's attention: projected queries, keys and values; what it wrote."""
+    mlps: list[tuple[Tensor, Tensor] | None] = field(default_factory=list)
+    """Each block's MLP: stream read, output written."""
+    end: tuple[Tensor, Tensor] | None = None
+    """Stream that `Resid End` reads, logits."""
+
+
+class Engine:
+    """Runs one model, patched edge by edge."""
+
+    def __init__(self, architecture: Architecture, graph: Graph) -> None:
+        self.architecture = architecture
+        self.graph = graph
+        self._free: dict[tuple[int, ...], Workspace] = {}
+
+    # --- plain runs -------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def source_outputs(self, run: RunInputs) -> Float[Tensor, "sources batch seq d_model"]:
+        """What every source writes when nothing is patched."""
+        outputs, _, _ = self.plain(run)
+        return outputs
+
+    @torch.no_grad()
+    def plain(self, run: RunInputs) -> tuple[Tensor, Tensor, Tensor]:
+        """A plain run through the nodes: source outputs, the stream at each read, logits."""
+        batch, seq, d_model = run.embed.shape
+        outputs = run.embed.new_empty(len(self.graph.srcs), batch, seq, d_model)
+        outputs[0] = resid = run.embed
+        reads = []
+        for block, span, given in zip(
+            self.architecture.blocks, self.graph.spans, run.attention, strict=True
+        ):
+            attention = block.attention
+            reads.append(resid)
+            x = resid.reshape(1, -1, d_model).expand(len(span.attn_rows), -1, -1)
+            z = attention.mix(attention.project_in.forward(x)[0], batch, given)
+            written = outputs[span.attn_srcs.start : span.attn_srcs.stop]
+            if attention.post_norm is None:
+                torch.bmm(z, attention.w_out, out=written.view(len(written), -1, d_model))
+            else:
+                written[0] = attention.post_norm(self._attention_out(z, attention, resid))
+            after = resid + written.sum(0)
+            if attention.post_norm is None and attention.b_out is not None:
+                after = after + attention.b_out
+            reads.append(resid if block.parallel else after)
+            if block.mlp is not None and span.mlp_src is not None:
+                outputs[span.mlp_src] = block.mlp(reads[-1])
+                after = after + outputs[span.mlp_src]
+            resid = after
+        reads.append(resid)
+        return outputs, torch.stack(reads), self.architecture.unembed(resid)
+
+    @staticmethod
+    def _attention_out(z: Tensor, attention: object, like: Tensor) -> Tensor:
+        out = torch.bmm(z, attention.w_out).sum(0).view_as(like)  # type: ignore[attr-defined]
+        b_out = attention.b_out  # type: ignore[attr-defined]
+        return out if b_out is None else out + b_out
+
+    def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
+        """Prepare patch activations for `forward`."""
+        bases = []
+        resid = sources[0].clone()
+        for block, span in zip(self.architecture.blocks, self.graph.spans, strict=True):
+            attention = block.attention
+            bases.append(resid)
+            after = resid + sources[span.attn_srcs.start : span.attn_srcs.stop].sum(0)
+            if attention.post_norm is None and attention.b_out is not None:
+                after = after + attention.b_out
+            bases.append(resid if block.parallel else after)
+            if span.mlp_src is not None:
+                after = after + sources[span.mlp_src]
+            resid = after
+        bases.append(resid)
+        return Patch(sources, torch.stack(bases))
+
+    # --- the patched run --------------------------------------------------------------------
+
+    def run(
+        self,
+        masks: Float[Tensor, "n edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions = ALL_POSITIONS,
+    ) -> Float[Tensor, "batch positions d_vocab"]:
+        """Logits with every edge patched by its mask value; differentiable in `masks`.
+
+        `masks`: one row an example, or one row for all of them.
+        """
+        batch = inputs.embed.shape[0]
+        keep = self.graph.to_dense(masks).neg().add(1)  # [n, positions, dests, sources]
+        if self.graph.seq_len is not None:
+            keep = keep.expand(batch, -1, -1, -1)
+        keep = keep.reshape(-1, *keep.shape[2:])
+        logits: Tensor = _PatchedRun.apply(keep, self, inputs, patch, positions)
+        return logits
+
+    def forward(
+        self, keep: Tensor, inputs: RunInputs, patch: Patch, positions: Positions, tape: bool
+    ) -> tuple[Tensor, Tape]:
+        """Logits, and the tape for `backward` (without graphs inside it if `tape` is false).
+
+        `keep`: `[groups, dests, sources]`, where a group is what shares its mask values: all
+        prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
+        """
+        space = self._workspace(inputs.embed)
+        record = Tape(space, keep, positions)
+        diff = space.diff
+        batch, seq, d_model = inputs.embed.shape
+        torch.sub(patch.sources[0], inputs.embed, out=diff[0])
+        for index, (block, span) in enumerate(
+            zip(self.architecture.blocks, self.graph.spans, strict=True)
+        ):
+            streams, attention = space.streams[index], block.attention
+            self._read(keep, span, diff, patch.bases[2 * index : 2 * index + 2], streams)
+
+            x = streams[: len(span.attn_rows)].view(len(span.attn_rows), -1, d_model)
+            projected, saved = attention.project_in.forward(x)
+            with torch.set_grad_enabled(tape):
+                projected.requires_grad_(tape)
+                z = attention.mix(projected, batch, inputs.attention[index])
+                if attention.post_norm is not None:
+                    out = self._attention_out(z, attention, inputs.embed)
+                    z = attention.post_norm(out)
+            written = diff[span.attn_srcs.start : span.attn_srcs.stop]
+            patched = patch.sources[span.attn_srcs.start : span.attn_srcs.stop]
+            if attention.post_norm is not None:
+                torch.sub(patched[0], z.detach(), out=written[0])
+            else:
+                torch.sub(
+                    patched,
+                    torch.bmm(z.detach(), attention.w_out).view_as(written),
+                    out=written,
+                )
+            record.saved.append(saved)
+            record.mixed.append((projected, z))
+
+            if block.mlp is None or span.mlp_row is None or span.mlp_src is None:
+                record.mlps.append(None)
+                continue
+            stream = streams[-1]
+            if not block.parallel:
+                own = keep[:, span.mlp_row : span.mlp_row + 1, span.attn_srcs.start : span.mlp_src]
+                self._subtract(own, written, stream.unsqueeze(0))
+            with torch.set_grad_enabled(tape):
+                # A detached view: `requires_grad_` must not stick to the kept buffer.
+                stream = stream.detach().requires_grad_(tape)
+                out = block.mlp(stream)
+            torch.sub(patch.sources[span.mlp_src], out.detach(), out=diff[span.mlp_src])
+            record.mlps.append((stream, out))
+
+        end = space.grad_streams[0]
+        end.copy_(patch.bases[-1])
+        self._subtract(keep[:, -1:], diff, end.unsqueeze(0))
+        with torch.set_grad_enabled(tape):
+            resid = end[:, positions].clone().requires_grad_(tape)
+            logits = self.architecture.unembed(resid)
+        record.end = (resid, logits)
+        return logits.detach(), record
+
+    def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests sources"]:
+        """Gradient of the loss with respect to `keep`."""
+        space, keep = tape.space, tape.keep
+        diff, grad = space.diff, space.grad
+        grad_keep = torch.zeros_like(keep, memory_format=torch.contiguous_format)
+        d_model = diff.shape[-1]
+
+        assert tape.end is not None
+        (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
+        grad_end = space.grad_streams[:1]
+        grad_end.zero_()
+        grad_end[0][:, tape.positions] = grad_resid
+        grad.zero_()
+        self._pull(keep[:, -1:], grad_keep[:, -1:], diff, grad_end, grad)
+
+        for index in reversed(range(len(self.architecture.blocks))):
+            block, span = self.architecture.blocks[index], self.graph.spans[index]
+            attention, streams = block.attention, space.streams[index]
+            n_rows = len(span.attn_rows)
+            grad_streams = space.grad_streams[: streams.shape[0]]
+            heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
+
+            mlp = tape.mlps[index]
+            if mlp is not None and span.mlp_row is not None and span.mlp_src is not None:
+                stream, out = mlp
+                (grad_mlp,) = torch.autograd.grad(out, stream, grad[span.mlp_src])
+                grad_streams[-1] = grad_mlp
+                if not block.parallel:
+                    row = slice(span.mlp_row, span.mlp_row + 1)
+                    self._pull(
+                        keep[:, row, heads],
+                        grad_keep[:, row, heads],
+                        diff[heads],
+                        grad_streams[-1:],
+                        grad[heads],
+                    )
+
+            projected, out = tape.mixed[index]
+            if attention.post_norm is not None:
+                grad_out = grad[span.attn_srcs.start]
+            else:
+                grad_out = torch.bmm(
+                    grad[heads].view(len(span.attn_srcs), -1, d_model),
+                    attention.w_out.transpose(1, 2),
+                )
+            (grad_projected,) = torch.autograd.grad(out, projected, grad_out)
+            attention.project_in.backward(
+                grad_projected,
+                streams[:n_rows].view(n_rows, -1, d_model),
+                tape.saved[index],
+                out=grad_streams[:n_rows].view(n_rows, -1, d_model),
+            )
+            rows = slice(span.attn_rows.start, span.attn_rows.start + len(grad_streams))
+            known = slice(0, span.n_sources)
+            self._pull(
+                keep[:, rows, known],
+                grad_keep[:, rows, known],
+                diff[known],
+                grad_streams,
+                grad[known],
+            )
+        self._free[tuple(diff.shape)] = space
+        return grad_keep
+
+    def _read(
+        self, keep: Tensor, span: BlockSpan, diff: Tensor, bases: Tensor, streams: Tensor
+    ) -> None:
+        """The streams that a block reads, from the sources before it."""
+        n_rows = len(span.attn_rows)
+        streams[:n_rows] = bases[0]
+        streams[n_rows:] = bases[1]
+        rows = slice(span.attn_rows.start, span.attn_rows.start + len(streams))
+        self._subtract(keep[:, rows, : span.n_sources], diff[: span.n_sources], streams)
+
+    @staticmethod
+    def _subtract(keep: Tensor, diff: Tensor, streams: Tensor) -> None:
+        """`streams -= keep @ diff`, in place. `streams`: `[rows, batch, seq, d_model]`."""
+        groups = keep.shape[0]
+        diff = diff.view(diff.shape[0], groups, -1).transpose(0, 1)
+        target = streams.view(streams.shape[0], groups, -1).transpose(0, 1)
+        target.baddbmm_(keep, diff, alpha=-1)
+
+    @staticmethod
+    def _pull(
+        keep: Tensor, grad_keep: Tensor, diff: Tensor, grad_streams: Tensor, grad: Tensor
+    ) -> None:
+        """Gradients of `_subtract`: written to `grad_keep`, added to the sources' `grad`."""
+        groups = keep.shape[0]
+        diff = diff.view(diff.shape[0], groups, -1).transpose(0, 1)
+        pulled = grad_streams.view(grad_streams.shape[0], groups, -1).transpose(0, 1)
+        grad_keep.baddbmm_(pulled, diff.transpose(1, 2), alpha=-1)
+        target = grad.view(grad.shape[0], groups, -1).transpose(0, 1)
+        target.baddbmm_(keep.transpose(1, 2), pulled)
+
+    def _workspace(self, embed: Tensor) -> Workspace:
+        """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
+        shape = (len(self.graph.srcs), *embed.shape)
+        kept = self._free.pop(shape, None)
+        if kept is not None:
+            return kept
+        n_streams = [
+            len(span.attn_rows) + (span.mlp_row is not None) for span in self.graph.spans
+        ]
+        return Workspace(
+            diff=embed.new_empty(shape),
+            grad=embed.new_empty(shape),
+            streams=[embed.new_empty(n, *embed.shape) for n in n_streams],
+            grad_streams=embed.new_empty(max(n_streams), *embed.shape),
+        )
+
+    def release(self, tape: Tape) -> None:
+        """Give back the buffers of a run that needs no gradient."""
+        self._free[tuple(tape.space.diff.shape)] = tape.space
+
+
+class _PatchedRun(torch.autograd.Function):
+    """`Engine.forward` and `Engine.backward` as one differentiable operation."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: torch.autograd.function.FunctionCtx,
+        keep: Tensor,
+        engine: Engine,
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+    ) -> Tensor:
+        needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
+        logits, tape = engine.forward(keep, inputs, patch, positions, tape=needs_grad)
+        if needs_grad:
+            ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
+        else:
+            engine.release(tape)
+        return logits
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: torch.autograd.function.FunctionCtx, grad_logits: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        engine: Engine = ctx.engine  # type: ignore[attr-defined]
+        tape: Tape = ctx.tape  # type: ignore[attr-defined]
+        return engine.backward(tape, grad_logits), None, None, None, None

@@ -1,0 +1,183 @@
+"""What a node computes from the residual stream it reads: norm, projections, attention, MLP.
+
+Everything here acts on one block of one model and knows nothing of edges or masks. Residual
+streams come as `[rows, tokens, d_model]`: `rows` destinations that read different streams,
+`tokens` = batch x sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+NormKind = Literal["layer", "rms", "none"]
+RotaryPairing = Literal["half", "adjacent"]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """`weight * (x - mean) / sqrt(var + eps) + bias`; without the mean for `rms`."""
+
+    kind: NormKind
+    weight: Float[Tensor, " d_model"] | None = None
+    bias: Float[Tensor, " d_model"] | None = None
+    eps: float = 0.0
+
+
+class NormedLinear:
+    """Norm and projection of every row in one pass over its residual stream.
+
+    `y = W (w * (x - mean) / s + b_norm) + b = (x @ W') / s + b'` with `W' = C diag(w) W`, where
+    `C` subtracts the mean: the normalised stream, as large as the input, is never made.
+    `forward` and `backward` are written out so that both work in buffers that are kept.
+    """
+
+    def __init__(
+        self,
+        norm: Norm,
+        weight: Float[Tensor, "rows d_model d_out"],
+        bias: Float[Tensor, "rows d_out"] | None,
+    ) -> None:
+        folded = weight.detach().clone()
+        self.bias = folded.new_zeros(folded.shape[0], 1, folded.shape[2])
+        if bias is not None:
+            self.bias += bias.detach()[:, None]
+        if norm.bias is not None:
+            self.bias += torch.einsum("d,nde->ne", norm.bias.detach(), folded)[:, None]
+        if norm.weight is not None:
+            folded *= norm.weight.detach()[:, None]
+        if norm.kind == "layer":
+            folded -= folded.mean(1, keepdim=True)
+        self.weight, self.kind, self.eps = folded, norm.kind, norm.eps
+
+    def forward(
+        self, x: Float[Tensor, "rows tokens d_model"]
+    ) -> tuple[Float[Tensor, "rows tokens d_out"], tuple[Tensor, ...]]:
+        """The projection, and what `backward` needs of it besides `x`."""
+        y = torch.bmm(x, self.weight)
+        if self.kind == "none":
+            return y + self.bias, ()
+        # Two plain reductions: torch.var_mean takes twenty times as long on a CPU.
+        var = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+        saved: tuple[Tensor, ...] = ()
+        if self.kind == "layer":
+            mean = x.mean(-1, keepdim=True)
+            var = (var - mean.square()).clamp_(min=0)
+            saved = (mean,)
+        rstd = torch.rsqrt(var + self.eps)
+        return torch.addcmul(self.bias, y, rstd), (y, rstd, *saved)
+
+    def backward(
+        self,
+        grad: Float[Tensor, "rows tokens d_out"],
+        x: Float[Tensor, "rows tokens d_model"],
+        saved: tuple[Tensor, ...],
+        out: Float[Tensor, "rows tokens d_model"],
+    ) -> None:
+        """Write the gradient with respect to `x` into `out`."""
+        weight_t = self.weight.transpose(1, 2)
+        if self.kind == "none":
+            torch.bmm(grad, weight_t, out=out)
+            return
+        y, rstd = saved[:2]
+        torch.bmm(grad * rstd, weight_t, out=out)
+        # d rstd / dx = -rstd^3 (x - mean) / d_model
+        pull = (grad * y).sum(-1, keepdim=True) * rstd**3 / x.shape[-1]
+        out.addcmul_(x, pull, value=-1)
+        if self.kind == "layer":
+            out.add_(pull * saved[2])
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Rotary position embedding of the leading dimensions of queries and keys."""
+
+    cos: Float[Tensor, "batch_or_1 1 seq rotary_dim"]
+    sin: Float[Tensor, "batch_or_1 1 seq rotary_dim"]
+    pairing: RotaryPairing
+
+    def __call__(self, x: Float[Tensor, "batch heads seq d_head"]) -> Tensor:
+        n = self.cos.shape[-1]
+        turned, rest = x[..., :n], x[..., n:]
+        if self.pairing == "half":
+            first, second = turned.chunk(2, dim=-1)
+            other = torch.cat((-second, first), dim=-1)
+        else:
+            other = torch.stack((-turned[..., 1::2], turned[..., 0::2]), dim=-1).flatten(-2)
+        turned = turned * self.cos + other * self.sin
+        return turned if rest.shape[-1] == 0 else torch.cat((turned, rest), dim=-1)
+
+
+@dataclass(frozen=True)
+class AttentionInputs:
+    """What attention needs besides the residual stream; fixed for a batch of prompts."""
+
+    blocked: Bool[Tensor, "batch_or_1 1 seq seq"]
+    """`True` where a query must not see a key."""
+    rotary: Rotary | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention layer: from the streams that its destinations read to its heads' results."""
+
+    project_in: NormedLinear
+    """Rows are Q, K, V heads in this order; with `joint_rows` one row a head makes all three."""
+    joint_rows: bool
+    n_heads: int
+    n_kv_heads: int
+    scale: float
+    """Scores are `q . k * scale`."""
+    w_out: Float[Tensor, "heads d_head d_model"]
+    b_out: Float[Tensor, " d_model"] | None
+    soft_cap: float | None = None
+    q_norm: Callable[[Tensor], Tensor] | None = None
+    k_norm: Callable[[Tensor], Tensor] | None = None
+    post_norm: Callable[[Tensor], Tensor] | None = None
+    """Applied to the sum over heads before it is added to the stream: heads are no sources."""
+
+    def mix(
+        self, projected: Float[Tensor, "rows tokens d_out"], batch: int, given: AttentionInputs
+    ) -> Float[Tensor, "heads tokens d_head"]:
+        """Attention proper: queries, keys and values to each head's mixed values."""
+        q, k, v = self._queries_keys_values(projected, batch)
+        if self.q_norm is not None:
+            q = self.q_norm(q)
+        if self.k_norm is not None:
+            k = self.k_norm(k)
+        if given.rotary is not None:
+            q, k = given.rotary(q), given.rotary(k)
+        if k.shape[1] != self.n_heads:
+            repeats = self.n_heads // k.shape[1]
+            k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
+        scores = (q @ k.transpose(-2, -1)) * self.scale
+        if self.soft_cap is not None:
+            scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+        # The lowest finite number, not -inf: a padded query that sees no key stays finite.
+        scores = scores.masked_fill(given.blocked, torch.finfo(scores.dtype).min)
+        z = torch.softmax(scores, dim=-1) @ v
+        return z.transpose(0, 1).reshape(self.n_heads, -1, z.shape[-1])
+
+    def _queries_keys_values(self, projected: Tensor, batch: int) -> list[Tensor]:
+        """Each as `[batch, heads, seq, d_head]`."""
+        rows, tokens, d_out = projected.shape
+        x = projected.view(rows, batch, tokens // batch, d_out).transpose(0, 1)
+        if self.joint_rows:
+            return list(x.chunk(3, dim=-1))
+        return list(x.split([self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The nodes of one transformer block."""
+
+    attention: Attention
+    mlp: Callable[[Tensor], Tensor] | None
+    """From the stream that the MLP reads `[batch, seq, d_model]` to what it writes, norms
+    included; `None` in an attention-only block."""
+    parallel: bool

@@ -1,0 +1,38 @@
+"""Errors that name the argument, what was wanted and what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ArgumentError(ValueError):
+    """A bad argument.
+
+    The message reads "<argument>: wanted <wanted>, got <value>". `argument` is the name of
+    the offending parameter, so that a panel can show `reason` beside its field.
+    """
+
+    def __init__(self, argument: str, wanted: str, got: Any) -> None:
+        self.argument = argument
+        self.reason = f"wanted {wanted}, got {got!r}"
+        super().__init__(f"{argument}: {self.reason}")
+
+
+class UnsupportedModelError(ValueError):
+    """A model whose computation this package cannot reproduce node by node."""
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss became NaN or infinite; the masks were left as they were before the step."""
+
+
+class StateError(RuntimeError):
+    """An action that the current state does not allow, such as resuming what never started."""
+
+
+class ModelCheckError(AssertionError):
+    """A model on which an invariant of edge patching does not hold; `check` has the numbers."""
+
+    def __init__(self, check: Any) -> None:
+        self.check = check
+        super().__init__(f"{', '.join(check.failures)} not within tolerance: {check}")

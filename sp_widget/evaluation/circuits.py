@@ -1,0 +1,58 @@
+"""Run circuits of given sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sp_widget.core.ablations import Side, ablate_batch, dataset_mean, prompts
+from sp_widget.core.data import PromptDataLoader
+from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.core.scores import top_edges
+from sp_widget.core.types import AblationType, CircuitOutputs, PatchType
+
+
+@torch.no_grad()
+def run_circuits(
+    model: PatchableModel,
+    dataloader: PromptDataLoader,
+    test_edge_counts: Sequence[int],
+    prune_scores: dict[str, Tensor],
+    patch_type: PatchType = PatchType.EDGE_PATCH,
+    ablation_type: AblationType = AblationType.RESAMPLE,
+) -> CircuitOutputs:
+    """Outputs of the circuits of the `n` most important edges, for each `n` asked for.
+
+    `EDGE_PATCH`: run the corrupt prompt and patch the circuit's edges with clean activations.
+    `TREE_PATCH`: run the clean prompt and ablate every edge outside the circuit.
+
+    Returns, for each number of edges, each batch's logits at `model.out_slice` by batch key.
+    The number is the one actually used: circuits are cut by rank, so ties add no edges.
+    """
+    edge_patch = patch_type is PatchType.EDGE_PATCH
+    run_side: Side = "corrupt" if edge_patch else "clean"
+    patch_side: Side = "clean" if edge_patch else "corrupt"
+    circuits = {n: top_edges(prune_scores, n) for n in test_edge_counts}
+    outputs: CircuitOutputs = {n: {} for n in circuits}
+    engine = model.engine
+
+    mean = None
+    if ablation_type.mean_over_dataset:
+        mean = dataset_mean(model, dataloader, ablation_type)
+    for batch in dataloader:
+        inputs, _ = engine.architecture.run_inputs(*prompts(batch, run_side))
+        if mean is None:
+            tokens, attention_mask = prompts(batch, patch_side)
+            patch_inputs, _ = engine.architecture.run_inputs(tokens, attention_mask)
+            sources = engine.source_outputs(patch_inputs)
+            patch = engine.patch(ablate_batch(sources, ablation_type, attention_mask))
+        else:
+            patch = engine.patch(mean)
+        for n, circuit in circuits.items():
+            on = model.graph.flatten(circuit).to(inputs.embed)
+            masks = (on if edge_patch else 1 - on).unsqueeze(0)
+            logits = engine.run(masks, inputs, patch, model.out_positions)
+            outputs[n][batch.key] = model.sliced(logits)
+    return outputs

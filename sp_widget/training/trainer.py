@@ -1,0 +1,304 @@
+"""Subnetwork probing: train a mask on every edge until a sparse, faithful circuit is left.
+
+After Miller, Chughtai & Saunders 2024 (arXiv 2407.08734), loosely after Cao, Sanh & Rush 2021
+(arXiv 2104.03514).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sp_widget.core.data import PromptDataLoader
+from sp_widget.core.masks import is_on, mask_values
+from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.core.scores import PruneScores, scores_from_parameters
+from sp_widget.core.types import AblationType
+from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.faithfulness import FAITHFULNESS, accuracy
+from sp_widget.training.prepared import PreparedBatch, prepare_batches
+from sp_widget.training.progress import progress_bar
+from sp_widget.training.record import StepRecord
+from sp_widget.training.regularizer import regularizer, soft_edge_count
+
+
+class SubnetworkProbing:
+    """The trainer: one optimiser step a batch, `epochs` passes over the dataloader.
+
+    Synchronous and, on the CPU, deterministic for a given seed. Nothing of the model changes.
+    """
+
+    def __init__(
+        self,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        config: SubnetworkProbingConfig | None = None,
+        validation_dataloader: PromptDataLoader | None = None,
+    ) -> None:
+        self.model = model
+        self.config = SubnetworkProbingConfig() if config is None else config
+        self._check(model, dataloader, validation_dataloader)
+        self.dataloader = dataloader
+        self.validation_dataloader = validation_dataloader
+        self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
+        self.history: list[StepRecord] = []
+        self.callbacks: list[Callable[[StepRecord], None]] = []
+        """Called with each record, after the step."""
+
+        sign = 1 if self.config.tree_optimisation else -1
+        start = float(sign * self.config.init_val)
+        device = model.device
+        self._theta = torch.full(
+            (model.n_edges,), start, device=device, dtype=torch.float32, requires_grad=True
+        )
+        self._optimizer = torch.optim.Adam([self._theta], lr=self.config.learning_rate)
+        self._avoided = model.graph.flat_index(self.config.avoid_edges).to(device)
+        # Validation draws from its own stream, so that it does not change the training.
+        self._generator = torch.Generator(device).manual_seed(self.seed)
+        self._validation_generator = torch.Generator(device).manual_seed(self.seed + 1)
+        self._batches: list[PreparedBatch] = []
+        self._validation_batches: list[PreparedBatch] = []
+        self.prepared = False
+
+    def _check(
+        self,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        validation_dataloader: PromptDataLoader | None,
+    ) -> None:
+        if not isinstance(model, PatchableModel):
+            raise ArgumentError("model", "what sp_widget.patchable_model returns", model)
+        if len(dataloader) == 0:
+            raise ArgumentError("dataloader", "at least one batch", "none")
+        if validation_dataloader is not None and len(validation_dataloader) == 0:
+            raise ArgumentError("validation_dataloader", "at least one batch", "none")
+        size = self.config.circuit_size
+        if size is not None and size > model.n_edges:
+            raise ArgumentError("circuit_size", f"at most {model.n_edges} edges", size)
+        foreign = self.config.avoid_edges - model.edges if self.config.avoid_edges else ()
+        for edge in foreign:
+            raise ArgumentError("avoid_edges", "edges of the model", str(edge))
+        if (
+            not self.config.tree_optimisation
+            and self.config.ablation_type is not AblationType.RESAMPLE
+        ):
+            warnings.warn(
+                f"ablation_type {self.config.ablation_type.name} with tree_optimisation=False: "
+                "the circuit's edges carry ablated values on a corrupt prompt, so no circuit "
+                "can show the clean behaviour. Use RESAMPLE or tree_optimisation=True.",
+                stacklevel=3,
+            )
+
+    # --- state ------------------------------------------------------------------------------
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of the model."""
+        return self.model.n_edges
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.epochs * len(self.dataloader)
+
+    @property
+    def step_count(self) -> int:
+        """Steps done."""
+        return self.history[-1].step if self.history else 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are done."""
+        return self.step_count >= self.n_steps
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's learning rate; a change is effective from the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.config = replace(self.config, learning_rate=value)
+        self._optimizer.param_groups[0]["lr"] = value
+
+    @property
+    def regularize_lambda(self) -> float:
+        """Weight of the regularizer; a change is effective from the next step."""
+        return self.config.regularize_lambda
+
+    @regularize_lambda.setter
+    def regularize_lambda(self, value: float) -> None:
+        self.config = replace(self.config, regularize_lambda=value)
+
+    @property
+    def prune_scores(self) -> PruneScores:
+        """Scores of all edges as trained so far: a copy, on the CPU."""
+        scores = scores_from_parameters(self._theta, self.config.tree_optimisation).cpu()
+        parts = self.model.graph.split(scores).items()
+        return PruneScores({name: part.clone() for name, part in parts})
+
+    # --- training ---------------------------------------------------------------------------
+
+    def preparation(self) -> Iterator[tuple[int, int]]:
+        """Compute clean logits and patch activations; yields (batches done, batches in all).
+
+        `step` and `run` do this by themselves. Abandoned half-way, it starts over.
+        """
+        self._batches, self._validation_batches = [], []
+        loaders = [(self.dataloader, self._batches)]
+        if self.validation_dataloader is not None:
+            loaders.append((self.validation_dataloader, self._validation_batches))
+        total = sum(len(loader) for loader, _ in loaders)
+        done = 0
+        for loader, kept in loaders:
+            for batch in prepare_batches(
+                self.model, loader, self.config.ablation_type, self.config.tree_optimisation
+            ):
+                kept.append(batch)
+                done += 1
+                # Set before the last yield: who stops listening at `total` has all of it.
+                self.prepared = done == total
+                yield done, total
+
+    def step(self) -> StepRecord:
+        """One optimiser step on the next batch.
+
+        Raises `NonFiniteLossError` when the loss is NaN or infinite (the masks stay as they
+        were) and `StateError` when all steps are done.
+        """
+        if self.done:
+            raise StateError(f"all {self.n_steps} steps are done")
+        if not self.prepared:
+            for _ in self.preparation():
+                pass
+        started = time.perf_counter()
+        config, theta = self.config, self._theta
+        here = self._batches[self.step_count % len(self._batches)]
+
+        logits = self._run_circuit(theta, here, self._generator, config.dropout_p)
+        faithfulness = self._faithfulness(logits, here)
+        edge_count = soft_edge_count(theta, config, self._generator)
+        sparsity = regularizer(theta, edge_count, config, self._avoided)
+        loss = faithfulness + config.regularize_lambda * sparsity
+        self._refuse_non_finite(loss, faithfulness)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+        validation, validation_hard = self._validate()
+        record = StepRecord(
+            step=self.step_count + 1,
+            epoch=self.step_count // len(self._batches) + 1,
+            loss=loss.item(),
+            faithfulness=faithfulness.item(),
+            regularizer=sparsity.item(),
+            validation=validation,
+            validation_hard=validation_hard,
+            soft_edge_count=edge_count.item(),
+            hard_edge_count=int(self._in_circuit().sum()),
+            accuracy=self._accuracy(logits, here),
+            learning_rate=self.learning_rate,
+            regularize_lambda=config.regularize_lambda,
+            seconds=time.perf_counter() - started,
+        )
+        self.history.append(record)
+        for callback in self.callbacks:
+            callback(record)
+        return record
+
+    def run(self, progress: bool = True) -> PruneScores:
+        """All remaining steps, with a progress bar unless `progress` is false."""
+        with progress_bar(self.n_steps, self.step_count, enabled=progress) as show:
+            while not self.done:
+                show(self.step())
+        return self.prune_scores
+
+    def _run_circuit(
+        self, theta: Tensor, here: PreparedBatch, generator: torch.Generator, dropout_p: float
+    ) -> Tensor:
+        """Logits at the output positions with sampled masks: one sample for each prompt."""
+        n_prompts = here.inputs.embed.shape[0]
+        masks = mask_values(theta, self.config.mask_fn, n_prompts, generator, dropout_p)
+        return self._run_masks(masks, here)
+
+    def _run_masks(self, masks: Tensor, here: PreparedBatch) -> Tensor:
+        masks = masks.to(here.inputs.embed.dtype)
+        positions = self.model.out_positions
+        logits = self.model.engine.run(masks, here.inputs, here.patch, positions)
+        return self.model.sliced(logits)
+
+    def _faithfulness(self, logits: Tensor, here: PreparedBatch) -> Tensor:
+        measure = FAITHFULNESS[self.config.faithfulness_target]
+        return measure(logits, here.clean_logits, here.batch)
+
+    def _accuracy(self, logits: Tensor, here: PreparedBatch) -> float | None:
+        if self.config.faithfulness_target != "correct_percent":
+            return None
+        return accuracy(logits.detach(), here.batch).item()
+
+    def _in_circuit(self) -> Tensor:
+        """Which edges the hard circuit holds."""
+        on = is_on(self._theta.detach(), self.config.mask_fn)
+        return ~on if self.config.tree_optimisation else on
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Faithfulness on the next validation batch: with sampled masks, and of the hard
+        circuit. The gap between the two is what misleads people.
+        """
+        if not self._validation_batches:
+            return None, None
+        here = self._validation_batches[self.step_count % len(self._validation_batches)]
+        soft = self._run_circuit(self._theta, here, self._validation_generator, 0.0)
+        on = is_on(self._theta, self.config.mask_fn).float().unsqueeze(0)
+        hard = self._run_masks(on, here)
+        return self._faithfulness(soft, here).item(), self._faithfulness(hard, here).item()
+
+    def _refuse_non_finite(self, loss: Tensor, faithfulness: Tensor) -> None:
+        if math.isfinite(loss.item()):
+            return
+        raise NonFiniteLossError(
+            f"the loss became {loss.item()} at step {self.step_count + 1} "
+            f"({self.config.faithfulness_target}: {faithfulness.item()}); the masks are those "
+            f"after step {self.step_count}. A smaller learning rate may help."
+        )
+
+    # --- checkpoints ------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that another trainer with the same arguments needs to go on bit by bit."""
+        return {
+            "seed": self.seed,
+            "theta": self._theta.detach().clone(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "validation_generator": self._validation_generator.get_state(),
+            "regularize_lambda": self.regularize_lambda,
+            "history": [record.to_dict() for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        theta = state["theta"]
+        if theta.shape != self._theta.shape:
+            raise ArgumentError("state", f"masks of {self.n_edges} edges", theta.numel())
+        with torch.no_grad():
+            self._theta.copy_(theta)
+        self.seed = state["seed"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.config = replace(
+            self.config,
+            learning_rate=self.learning_rate,
+            regularize_lambda=state["regularize_lambda"],
+        )
+        self._generator.set_state(state["generator"])
+        self._validation_generator.set_state(state["validation_generator"])
+        self.history = [StepRecord(**record) for record in state["history"]]

@@ -1,0 +1,63 @@
+"""The outputs of the reference implementation, as recorded in `fixtures/reference_gpt2`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sp_widget.core.data import PromptDataLoader, PromptDataset
+from sp_widget.core.patchable_model import PatchableModel, patchable_model
+
+FOLDER = Path(__file__).parent / "fixtures" / "reference_gpt2"
+EDGES = ("comp", "tok")
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """`golden.json`."""
+    return json.loads((FOLDER / "golden.json").read_text())
+
+
+@cache
+def _arrays() -> dict[str, np.ndarray]:
+    with np.load(FOLDER / "golden.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def array(name: str) -> Tensor:
+    """One array of `golden.npz`."""
+    return torch.from_numpy(_arrays()[name].copy())
+
+
+def arrays_under(prefix: str) -> dict[str, Tensor]:
+    """The arrays of a folder of `golden.npz`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array(name) for name in _arrays() if name.startswith(prefix)
+    }
+
+
+@cache
+def bridge() -> Any:
+    """The small GPT-2, booted the way a user boots a checkpoint."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    return TransformerBridge.boot_transformers(str(FOLDER / "model"), device="cpu")
+
+
+def model(edges: str) -> PatchableModel:
+    """`comp`: one edge for all positions; `tok`: one for each token position."""
+    return patchable_model(bridge(), seq_len=6 if edges == "tok" else None)
+
+
+def dataloader() -> PromptDataLoader:
+    """All 16 prompt pairs, in batches of 8."""
+    dataset = PromptDataset(
+        array("clean"), array("corrupt"), array("answers"), array("wrong_answers")
+    )
+    return PromptDataLoader(dataset, batch_size=facts()["batch_size"])
