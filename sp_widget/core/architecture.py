@@ -62,6 +62,7 @@ class Architecture:
         self.cfg: Any = getattr(bridge, "cfg", None)
         self.family = _family(bridge)
         self._refuse_active_dropout()
+        self._final_norm = _read_norm(self.bridge.ln_final, self.cfg)
         self.blocks = tuple(self._read_block(block, separate_qkv) for block in self.bridge.blocks)
         self.shapes = tuple(
             BlockShape(
@@ -112,7 +113,7 @@ class Architecture:
         )
         return Block(
             attention=attention,
-            mlp=None if not hasattr(block, "mlp") else _mlp(block),
+            mlp=None if not hasattr(block, "mlp") else _mlp(block, _read_norm(block.ln2, cfg)),
             parallel=bool(getattr(cfg, "parallel_attn_mlp", False)),
         )
 
@@ -120,7 +121,7 @@ class Architecture:
         self, resid: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Final norm, unembedding and the logits' soft cap: what `Resid End` computes."""
-        logits: Tensor = self.bridge.unembed(self.bridge.ln_final(resid))
+        logits: Tensor = self.bridge.unembed(self._final_norm(resid))
         cap = _positive(getattr(self.cfg, "output_logits_soft_cap", None))
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -196,9 +197,9 @@ def _attention_scale(attn: Any, cfg: Any) -> float:
     return scale
 
 
-def _mlp(block: Any) -> Callable[[Tensor], Tensor]:
+def _mlp(block: Any, norm: Norm) -> Callable[[Tensor], Tensor]:
     def run(resid: Tensor) -> Tensor:
-        out: Tensor = block.mlp(block.ln2(resid))
+        out: Tensor = block.mlp(norm(resid))
         return out
 
     return run

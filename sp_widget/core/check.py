@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sp_widget.core.ablations import prompts
 from sp_widget.core.architecture import Architecture, RunInputs
@@ -138,7 +138,8 @@ def _block_streams(
 
 
 def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[str, float]:
-    bridge = copy.deepcopy(model.wrapped_model).to(torch.float64)
+    # The bridge's own `to` prints.
+    bridge = nn.Module.to(copy.deepcopy(model.wrapped_model), torch.float64)
     engine = Engine(Architecture(bridge, model.separate_qkv), model.graph)
     with torch.no_grad():
         inputs, _ = engine.architecture.run_inputs(*prompts(batch, "corrupt"))

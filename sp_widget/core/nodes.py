@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import layer_norm, rms_norm
 
 NormKind = Literal["layer", "rms", "none"]
 RotaryPairing = Literal["half", "adjacent"]
@@ -27,6 +28,14 @@ class Norm:
     weight: Float[Tensor, " d_model"] | None = None
     bias: Float[Tensor, " d_model"] | None = None
     eps: float = 0.0
+
+    def __call__(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        # In the precision of `x`, where some models' own norms always compute in float32.
+        if self.kind == "none":
+            return x
+        if self.kind == "rms":
+            return rms_norm(x, x.shape[-1:], self.weight, self.eps)
+        return layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 class NormedLinear:
