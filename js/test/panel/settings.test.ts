@@ -1,0 +1,175 @@
+import { afterEach, describe, expect, it } from "vitest";
+
+import { description, FIELDS, IDLE, leave, openPanel, press, RUNNING, type } from "./setup";
+
+afterEach(() => {
+  document.body.replaceChildren();
+});
+
+describe("the fields", () => {
+  it("are one labelled control per parameter, holding its value", () => {
+    const view = openPanel();
+    for (const { label } of FIELDS) expect(view.control(label)).toBeDefined();
+    expect(view.control("Learning rate").value).toBe("0.1");
+    expect(view.control("Circuit size").placeholder).toBe("as few as possible");
+    expect(view.select("Mask function").value).toBe("hard_concrete");
+    expect([...view.select("Mask function").options].map(({ value }) => value)).toEqual([
+      "hard_concrete",
+      "sigmoid",
+      "none",
+    ]);
+    expect(view.control("Tree optimisation").checked).toBe(false);
+  });
+
+  it("are described by their help", () => {
+    const view = openPanel();
+    const control = view.control("Lambda");
+    expect(description(view, control)).toEqual(["Weight of the regularizer."]);
+  });
+
+  it("show the help of the one in focus", () => {
+    const view = openPanel();
+    view.control("Lambda").focus();
+    expect(view.el.textContent).toContain("Lambda: Weight of the regularizer.");
+    view.button("Start").focus();
+    expect(view.el.textContent).not.toContain("Lambda: Weight of the regularizer.");
+  });
+
+  it("pass on what was typed as it was typed", () => {
+    const view = openPanel();
+    const control = view.control("Learning rate");
+    type(control, "1e-3");
+    expect(view.model.save_changes).not.toHaveBeenCalled();
+    leave(control);
+    expect(view.model.get("values")).toMatchObject({ learning_rate: "1e-3", epochs: "20" });
+    expect(view.model.save_changes).toHaveBeenCalledOnce();
+  });
+
+  it("pass on an edit at Enter, once", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    type(control, "5");
+    press(control, "Enter");
+    expect(view.model.get("values")).toMatchObject({ epochs: "5" });
+    leave(control);
+    expect(view.model.save_changes).toHaveBeenCalledOnce();
+  });
+
+  it("give up an edit at Escape", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    type(control, "5");
+    press(control, "Escape");
+    expect(control.value).toBe("20");
+    control.blur();
+    expect(view.model.save_changes).not.toHaveBeenCalled();
+  });
+
+  it("pass on a choice and a tick", () => {
+    const view = openPanel();
+    const select = view.select("Mask function");
+    select.value = "none";
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+    view.control("Tree optimisation").click();
+    expect(view.model.get("values")).toMatchObject({ mask_fn: "none", tree_optimisation: true });
+    expect(view.model.save_changes).toHaveBeenCalledTimes(2);
+  });
+
+  it("follow the kernel", () => {
+    const view = openPanel();
+    view.model.set("values", { ...view.model.get("values"), epochs: 7, tree_optimisation: true });
+    expect(view.control("Epochs").value).toBe("7");
+    expect(view.control("Tree optimisation").checked).toBe(true);
+  });
+
+  it("do not lose what is being typed when the kernel changes the values", () => {
+    const view = openPanel();
+    const control = view.control("Learning rate");
+    type(control, "0.00");
+    view.model.set("values", { ...view.model.get("values"), learning_rate: "0.2", epochs: "9" });
+    view.model.set("status", RUNNING);
+    expect(control.value).toBe("0.00");
+    expect(view.control("Epochs").value).toBe("9");
+
+    type(control, "0.001");
+    leave(control);
+    expect(view.model.get("values")).toMatchObject({ learning_rate: "0.001", epochs: "9" });
+  });
+
+  it("show the kernel's value in a field that is in focus but not edited", () => {
+    const view = openPanel();
+    const control = view.control("Learning rate");
+    control.focus();
+    view.model.set("values", { ...view.model.get("values"), learning_rate: "0.2" });
+    expect(control.value).toBe("0.2");
+  });
+
+  it("are built anew when the kernel describes them anew", () => {
+    const view = openPanel();
+    view.model.set(
+      "fields",
+      FIELDS.map((field) => ({ ...field, label: `${field.label} (new)` })),
+    );
+    expect(view.control("Epochs (new)").value).toBe("20");
+  });
+});
+
+describe("a problem", () => {
+  it("is explained beside its field and goes when it is solved", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    view.model.set("problems", { epochs: "wanted a whole number, got '3.5'" });
+    expect(control.getAttribute("aria-invalid")).toBe("true");
+    expect(description(view, control)).toContain("wanted a whole number, got '3.5'");
+    expect(control.parentElement?.textContent).toContain("wanted a whole number, got '3.5'");
+    expect(view.control("Lambda").hasAttribute("aria-invalid")).toBe(false);
+
+    view.model.set("problems", {});
+    expect(control.hasAttribute("aria-invalid")).toBe(false);
+    expect(description(view, control)).toEqual([]);
+  });
+
+  it("unfolds the group that it is in", () => {
+    const view = openPanel();
+    const details = view.el.querySelector("details");
+    if (details) details.open = false;
+    view.model.set("problems", { mask_fn: "wanted another" });
+    expect(details?.open).toBe(true);
+  });
+});
+
+describe("while a run is under way", () => {
+  it.each(["preparing", "running", "paused", "stopping"] as const)(
+    "only live fields can be changed (%s)",
+    (state) => {
+      const view = openPanel({ status: { ...RUNNING, state } });
+      const free = FIELDS.filter(({ label }) => !view.control(label).disabled);
+      expect(free.map(({ label }) => label)).toEqual(["Learning rate", "Lambda"]);
+    },
+  );
+
+  it.each(["idle", "done", "stopped", "failed"] as const)(
+    "and otherwise every field can (%s)",
+    (state) => {
+      const view = openPanel({ status: { ...RUNNING, state } });
+      expect(FIELDS.some(({ label }) => view.control(label).disabled)).toBe(false);
+    },
+  );
+
+  it("an edit that came too late is taken back", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    type(control, "5");
+    view.model.set("status", RUNNING);
+    expect(document.activeElement).toBe(control);
+    expect(control.readOnly).toBe(true);
+    leave(control);
+    expect(control.value).toBe("20");
+    expect(control.disabled).toBe(true);
+    expect(view.model.save_changes).not.toHaveBeenCalled();
+
+    view.model.set("status", IDLE);
+    expect(control.disabled).toBe(false);
+    expect(control.readOnly).toBe(false);
+  });
+});
