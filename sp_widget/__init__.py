@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sp_widget._version import __version__
+
 if TYPE_CHECKING:
     from sp_widget import tasks as tasks
     from sp_widget.core.ablations import src_ablations as src_ablations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sp_widget.core.patchable_model import PatchableModel as PatchableModel
     from sp_widget.core.patchable_model import patch_mode as patch_mode
     from sp_widget.core.patchable_model import patchable_model as patchable_model
+    from sp_widget.core.prompt_file import PromptFileError as PromptFileError
     from sp_widget.core.scores import PruneScores as PruneScores
     from sp_widget.core.scores import top_edges as top_edges
     from sp_widget.core.types import AblationType as AblationType
@@ -45,8 +48,6 @@ if TYPE_CHECKING:
     from sp_widget.training.trainer import SubnetworkProbing as SubnetworkProbing
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "core.ablations": ["src_ablations"],
     "core.check": ["ModelCheck", "check_model"],
@@ -54,6 +55,7 @@ _HOMES = {
     "core.graph": ["DestNode", "Edge", "SrcNode"],
     "core.json_data": ["load_datasets_from_json"],
     "core.patchable_model": ["PatchableModel", "patch_mode", "patchable_model"],
+    "core.prompt_file": ["PromptFileError"],
     "core.scores": ["PruneScores", "top_edges"],
     "core.types": ["AblationType", "MaskFn", "PatchType"],
     "errors": [

@@ -115,9 +115,7 @@ def _real_positions(attention_mask: Tensor | None, embed: Tensor) -> Tensor:
     return attention_mask.bool()
 
 
-def _block_streams(
-    model: PatchableModel, tokens: Tensor, attention_mask: Tensor | None
-) -> Tensor:
+def _block_streams(model: PatchableModel, tokens: Tensor, attention_mask: Tensor | None) -> Tensor:
     """The residual stream that the bridge itself feeds to each block."""
     streams: list[Tensor] = []
 
@@ -149,9 +147,7 @@ def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[
     return {str(fn): _gradient_deviation(engine, inputs, patch, fn) for fn in functions}
 
 
-def _gradient_deviation(
-    engine: Engine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn
-) -> float:
+def _gradient_deviation(engine: Engine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn) -> float:
     """The derivative along a random direction, from the gradient and from two loss values."""
     device = inputs.embed.device
     n_edges, n_prompts = engine.graph.n_edges, inputs.embed.shape[0]

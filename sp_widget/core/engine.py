@@ -217,11 +217,10 @@ class Engine:
             torch.sub(patch.sources[span.mlp_src], out.detach(), out=diff[span.mlp_src])
             record.mlps.append((stream, out))
 
-        end = space.grad_streams[0]
-        end.copy_(patch.bases[-1])
-        self._subtract(keep[:, -1:], diff, end.unsqueeze(0))
+        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
+        resid = patch.bases[-1][:, positions] - self._read_end(keep, diff, positions)
         with torch.set_grad_enabled(tape):
-            resid = end[:, positions].clone().requires_grad_(tape)
+            resid.requires_grad_(tape)
             logits = self.architecture.unembed(resid)
         record.end = (resid, logits)
         return logits.detach(), record
@@ -235,11 +234,8 @@ class Engine:
 
         assert tape.end is not None
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
-        grad_end = space.grad_streams[:1]
-        grad_end.zero_()
-        grad_end[0][:, tape.positions] = grad_resid
         grad.zero_()
-        self._pull(keep[:, -1:], grad_keep[:, -1:], diff, grad_end, grad)
+        self._pull_end(tape, grad_resid, grad_keep)
 
         for index in reversed(range(len(self.architecture.blocks))):
             block, span = self.architecture.blocks[index], self.graph.spans[index]
@@ -300,6 +296,32 @@ class Engine:
         rows = slice(span.attn_rows.start, span.attn_rows.start + len(streams))
         self._subtract(keep[:, rows, : span.n_sources], diff[: span.n_sources], streams)
 
+    def _end_row(self, keep: Tensor, batch: int, positions: Positions) -> Tensor:
+        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
+        `[batch, positions, sources]`."""
+        row = keep[:, -1]
+        return (
+            row if self.graph.seq_len is None else row.view(batch, -1, row.shape[-1])[:, positions]
+        )
+
+    def _read_end(self, keep: Tensor, diff: Tensor, positions: Positions) -> Tensor:
+        """`keep @ diff` for `Resid End` at `positions`: `[batch, positions, d_model]`."""
+        at = diff[:, :, positions]
+        row = self._end_row(keep, diff.shape[1], positions).flatten(0, -2)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        return out.view(at.shape[1:])
+
+    def _pull_end(self, tape: Tape, grad_resid: Tensor, grad_keep: Tensor) -> None:
+        """Gradients of `_read_end`, written to both."""
+        space, positions = tape.space, tape.positions
+        at, batch = space.diff[:, :, positions], space.diff.shape[1]
+        row = self._end_row(tape.keep, batch, positions).flatten(0, -2)
+        pulled = grad_resid.reshape(len(row), 1, -1)
+        flat = at.reshape(len(at), len(row), -1).transpose(0, 1)
+        target = self._end_row(grad_keep, batch, positions)
+        target.copy_((pulled @ flat.transpose(1, 2)).neg().view_as(target))
+        space.grad[:, :, positions] = (row.unsqueeze(2) * pulled).transpose(0, 1).reshape(at.shape)
+
     @staticmethod
     def _subtract(keep: Tensor, diff: Tensor, streams: Tensor) -> None:
         """`streams -= keep @ diff`, in place. `streams`: `[rows, batch, seq, d_model]`."""
@@ -326,9 +348,7 @@ class Engine:
         kept = self._free.pop(shape, None)
         if kept is not None:
             return kept
-        n_streams = [
-            len(span.attn_rows) + (span.mlp_row is not None) for span in self.graph.spans
-        ]
+        n_streams = [len(span.attn_rows) + (span.mlp_row is not None) for span in self.graph.spans]
         return Workspace(
             diff=embed.new_empty(shape),
             grad=embed.new_empty(shape),

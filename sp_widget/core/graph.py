@@ -234,10 +234,7 @@ class Graph:
         places = torch.arange(self.n_positions * n_dests * n_srcs)
         places = places.view(self.n_positions, n_dests, n_srcs)
         return torch.cat(
-            [
-                places[:, m.rows.start : m.rows.stop, : m.n_sources].flatten()
-                for m in self.modules
-            ]
+            [places[:, m.rows.start : m.rows.stop, : m.n_sources].flatten() for m in self.modules]
         )
 
     def to_dense(self, flat: Tensor) -> Tensor:

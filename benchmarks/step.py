@@ -1,0 +1,90 @@
+"""Seconds of one training step, divided by seconds of a plain forward + backward pass of the
+same bridge to its activations; and the peak memory of the process that did both.
+
+    python -m benchmarks.step                      # GPT-2-small shape, two threads
+    python -m benchmarks.step --shape small
+
+The two are timed in turn, A B A B ..., so that a machine whose speed drifts slows both; the
+ratio is the median of the ratios of neighbours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.shapes import SHAPES, boot, dataloader
+from sp_widget.core.patchable_model import patchable_model
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.trainer import SubnetworkProbing
+
+
+def plain_pass(bridge: Any, tokens: torch.Tensor) -> None:
+    """Forward, then backward from the last position's logits to what enters block 0."""
+    kept: dict[str, torch.Tensor] = {}
+
+    def start_here(value: torch.Tensor, hook: Any) -> torch.Tensor:
+        kept["embed"] = value.detach().requires_grad_()
+        return kept["embed"]
+
+    with bridge.hooks(fwd_hooks=[("blocks.0.hook_in", start_here)]):
+        logits = bridge(tokens)
+    torch.autograd.grad(logits[:, -1].logsumexp(-1).sum(), kept["embed"])
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def peak_memory_gb() -> float:
+    """Of this process, in GB (10^9 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=SHAPES, default="gpt2-small")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=15, help="timed pairs")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+
+    shape = SHAPES[arguments.shape]
+    bridge = boot(shape)
+    loader = dataloader(shape)
+    tokens = next(iter(loader)).corrupt
+    model = patchable_model(bridge)
+    config = SubnetworkProbingConfig(epochs=arguments.runs + 2, seed=0)
+    trainer = SubnetworkProbing(model, loader, config)
+    for _ in range(2):
+        trainer.step()
+        plain_pass(bridge, tokens)
+
+    pairs = [
+        (seconds(trainer.step), seconds(lambda: plain_pass(bridge, tokens)))
+        for _ in range(arguments.runs)
+    ]
+    ratios = [step / plain for step, plain in pairs]
+    print(f"shape {arguments.shape}: {shape}, {model.n_edges:,} edges")
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.runs} pairs")
+    print(f"training step        {statistics.median(s for s, _ in pairs):8.4f} s (median)")
+    print(f"plain fwd + bwd      {statistics.median(p for _, p in pairs):8.4f} s (median)")
+    print(
+        f"ratio                {statistics.median(ratios):8.2f}   "
+        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
+    )
+    print(f"peak memory          {peak_memory_gb():8.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
