@@ -34,7 +34,8 @@ def src_ablations(
         if not isinstance(sample, PromptDataLoader):
             wanted = f"a PromptDataLoader for {ablation_type.name}"
             raise ArgumentError("sample", wanted, type(sample).__name__)
-        return dataset_mean(model, sample, ablation_type).expand(-1, sample.batch_size, -1, -1)
+        n_prompts = len(next(iter(sample)).clean)
+        return dataset_mean(model, sample, ablation_type).expand(-1, n_prompts, -1, -1)
     if not isinstance(sample, Tensor):
         raise ArgumentError("sample", "a tensor of tokens", type(sample).__name__)
     inputs, _ = model.engine.architecture.run_inputs(sample, attention_mask)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sp_widget.core.ablations import prompts
-from sp_widget.core.architecture import Architecture, RunInputs
+from sp_widget.core.architecture import Architecture, RunInputs, tolerance
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
 from sp_widget.core.engine import Engine, Patch
 from sp_widget.core.masks import mask_values
@@ -90,15 +90,11 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
             ones[alike][real_clean[alike]], clean_logits[alike][real_clean[alike]]
         ),
         gradients=_gradient_deviations(model, batch),
-        tolerance=_tolerance(corrupt.embed.dtype),
+        tolerance=tolerance(corrupt.embed.dtype),
     )
     if check.failures:
         raise ModelCheckError(check)
     return check
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    return {torch.float64: 1e-9, torch.float32: 1e-4}.get(dtype, 3e-2)
 
 
 def _deviation(a: Tensor, b: Tensor) -> float:

@@ -30,6 +30,8 @@ from torch import Tensor
 
 from sp_widget.core.architecture import Architecture, RunInputs
 from sp_widget.core.graph import BlockSpan, Graph
+from sp_widget.core.nodes import Attention
+from sp_widget.errors import ArgumentError
 
 Positions = slice
 ALL_POSITIONS = slice(None)
@@ -120,10 +122,9 @@ class Engine:
         return outputs, torch.stack(reads), self.architecture.unembed(resid)
 
     @staticmethod
-    def _attention_out(z: Tensor, attention: object, like: Tensor) -> Tensor:
-        out = torch.bmm(z, attention.w_out).sum(0).view_as(like)  # type: ignore[attr-defined]
-        b_out = attention.b_out  # type: ignore[attr-defined]
-        return out if b_out is None else out + b_out
+    def _attention_out(z: Tensor, attention: Attention, like: Tensor) -> Tensor:
+        out = torch.bmm(z, attention.w_out).sum(0).view_as(like)
+        return out if attention.b_out is None else out + attention.b_out
 
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
         """Prepare patch activations for `forward`."""
@@ -153,14 +154,17 @@ class Engine:
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them.
+        `masks`: one row an example, or one row for all of them. Raises `ArgumentError` when
+        each position has its own edges and the prompts have another number of them.
         """
-        batch = inputs.embed.shape[0]
+        batch, seq, _ = inputs.embed.shape
+        if self.graph.seq_len not in (None, seq):
+            raise ArgumentError("seq_len", f"prompts of {self.graph.seq_len} tokens", seq)
         keep = self.graph.to_dense(masks).neg().add(1)  # [n, positions, dests, sources]
         if self.graph.seq_len is not None:
             keep = keep.expand(batch, -1, -1, -1)
         keep = keep.reshape(-1, *keep.shape[2:])
-        logits: Tensor = _PatchedRun.apply(keep, self, inputs, patch, positions)
+        logits: Tensor = _PatchedRun.apply(keep, self, inputs, patch, positions)  # type: ignore[no-untyped-call]
         return logits
 
     def forward(
@@ -174,7 +178,7 @@ class Engine:
         space = self._workspace(inputs.embed)
         record = Tape(space, keep, positions)
         diff = space.diff
-        batch, seq, d_model = inputs.embed.shape
+        batch, _, d_model = inputs.embed.shape
         torch.sub(patch.sources[0], inputs.embed, out=diff[0])
         for index, (block, span) in enumerate(
             zip(self.architecture.blocks, self.graph.spans, strict=True)
@@ -365,7 +369,7 @@ class _PatchedRun(torch.autograd.Function):
     """`Engine.forward` and `Engine.backward` as one differentiable operation."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: torch.autograd.function.FunctionCtx,
         keep: Tensor,
         engine: Engine,
@@ -382,7 +386,7 @@ class _PatchedRun(torch.autograd.Function):
         return logits
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_logits: Tensor
     ) -> tuple[Tensor | None, ...]:
         engine: Engine = ctx.engine  # type: ignore[attr-defined]

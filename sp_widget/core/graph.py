@@ -14,8 +14,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from sp_widget.errors import ArgumentError
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Node:
     """A node of the graph: it writes to the residual stream or reads from it."""
 
@@ -28,11 +30,11 @@ class Node:
     head_idx: int | None = None
     """Index of the head within the module, `None` where the module is one node."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SrcNode(Node):
     """A node that writes to the residual stream."""
 
@@ -40,7 +42,7 @@ class SrcNode(Node):
     """Position among all sources, in writing order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DestNode(Node):
     """A node that reads from the residual stream."""
 
@@ -48,7 +50,7 @@ class DestNode(Node):
     """`src_idx` of its first incoming source (always 0 in the factorized graph)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edge:
     """What a destination reads from one source, at one token position or at all of them."""
 
@@ -73,7 +75,7 @@ class Edge:
         """The score of this edge, a tensor without dimensions."""
         return prune_scores[self.dest.module_name][self.patch_idx]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.name if self.seq_idx is None else f"{self.seq_idx}:{self.name}"
 
 
@@ -245,7 +247,10 @@ class Graph:
         return dense.index_copy(1, index, flat).view(shape)
 
     def flat_index(self, edges: Iterable[Edge]) -> Tensor:
-        """Positions of the given edges in a flat vector of all edges."""
+        """Positions of the given edges in a flat vector of all edges.
+
+        Raises `ArgumentError` for an edge of another graph.
+        """
         starts: dict[str, tuple[int, DestModule]] = {}
         start = 0
         for module in self.modules:
@@ -253,11 +258,25 @@ class Graph:
             start += self.n_positions * len(module.rows) * module.n_sources
         places = []
         for edge in edges:
-            start, module = starts[edge.dest.module_name]
+            found = starts.get(edge.dest.module_name)
+            if found is None or not self._holds(edge, found[1]):
+                raise ArgumentError("edges", "edges of this model", str(edge))
+            start, module = found
             place = edge.seq_idx or 0
             place = place * len(module.rows) + (edge.dest.head_idx or 0)
             places.append(start + place * module.n_sources + edge.src.src_idx)
         return torch.tensor(places, dtype=torch.long)
+
+    def _holds(self, edge: Edge, module: DestModule) -> bool:
+        """Whether the edge is one of this graph's; quicker than looking it up in all edges."""
+        n_heads, head, src_idx = len(module.rows), edge.dest.head_idx or 0, edge.src.src_idx
+        return (
+            edge.seq_idx in ((None,) if self.seq_len is None else range(self.seq_len))
+            and head in range(n_heads)
+            and src_idx in range(module.n_sources)
+            and edge.dest == self.dests[module.rows[head]]
+            and edge.src == self.srcs[src_idx]
+        )
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat vector `[edges]`, one per destination module in its mask shape."""

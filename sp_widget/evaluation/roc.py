@@ -32,8 +32,8 @@ def auroc(
         {module.name: prune_scores[module.name] for module in model.graph.modules}
     ).cpu()
     # Mann-Whitney: the ranks of the known edges, equal scores sharing their mean rank.
-    values, group, sizes = importance.unique(return_inverse=True, return_counts=True)
+    _, group, sizes = importance.unique(return_inverse=True, return_counts=True)
     last_rank = sizes.cumsum(0).double()
     ranks = (last_rank - (sizes.double() - 1) / 2)[group]
-    u = ranks[known].sum().item() - n_known * (n_known + 1) / 2
+    u: float = ranks[known].sum().item() - n_known * (n_known + 1) / 2
     return u / (n_known * n_other)

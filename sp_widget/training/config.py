@@ -97,10 +97,17 @@ def _number(
     def check(name: str, value: Any) -> None:
         # bool is an int in Python, and never what was meant for a number.
         is_number = isinstance(value, kinds) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not accept(value):
+        if not is_number or not _is_finite(value) or not accept(value):
             raise ArgumentError(name, wanted, value)
 
     return check
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # An int beyond the largest float.
+        return False
 
 
 def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:

@@ -44,9 +44,7 @@ def answer(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Floa
     return -answer_means(logits, batch.answers).mean()
 
 
-def wrong_answer(
-    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
-) -> Float[Tensor, ""]:
+def wrong_answer(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
     """Minus the mean logit of the wrong answers."""
     return -answer_means(logits, batch.wrong_answers).mean()
 
@@ -86,12 +84,8 @@ FAITHFULNESS: dict[FaithfulnessTarget, Faithfulness] = {
 
 def accuracy(logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
     """Share of prompts (and output positions) whose argmax is one of the answers."""
-    best = logits.argmax(-1, keepdim=True)
-    answers = batch.answers
-    if isinstance(answers, Tensor):
-        return (best == answers).any(-1).float().mean()
-    hits = [(b == a).any() for b, a in zip(best, answers, strict=True)]
-    return torch.stack(hits).float().mean()
+    is_best = torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1)
+    return _per_prompt(is_best, batch.answers, lambda found: found.amax(-1)).mean()
 
 
 def logit_diffs(values: Tensor, batch: PromptPairBatch) -> Float[Tensor, "batch *positions"]:

@@ -9,9 +9,7 @@ from sp_widget.training.record import StepRecord
 
 
 @contextmanager
-def progress_bar(
-    n_steps: int, done: int, enabled: bool
-) -> Iterator[Callable[[StepRecord], None]]:
+def progress_bar(n_steps: int, done: int, enabled: bool) -> Iterator[Callable[[StepRecord], None]]:
     """A tqdm bar (a widget in a notebook); call what it yields with every record."""
     # Not at the top: tqdm's notebook form imports ipywidgets.
     from tqdm.auto import tqdm

@@ -34,10 +34,8 @@ def regularizer(
     `tree_optimisation`, where a high parameter keeps an edge out).
     """
     size = config.circuit_size
-    if size is None:
-        value = edge_count / theta.numel()
-    else:
-        value = torch.relu(edge_count - size) / size
+    excess = edge_count if size is None else torch.relu(edge_count - size)
+    value = excess / (theta.numel() if size is None else size)
     if avoided.numel() > 0:
         sign = -1 if config.tree_optimisation else 1
         penalty = on_probability(theta[avoided], config.mask_fn).mean()

@@ -6,6 +6,7 @@ After Miller, Chughtai & Saunders 2024 (arXiv 2407.08734), loosely after Cao, Sa
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import warnings
@@ -190,7 +191,7 @@ class SubnetworkProbing:
         loss = faithfulness + config.regularize_lambda * sparsity
         self._refuse_non_finite(loss, faithfulness)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
 
         validation, validation_hard = self._validate()
@@ -278,7 +279,8 @@ class SubnetworkProbing:
         return {
             "seed": self.seed,
             "theta": self._theta.detach().clone(),
-            "optimizer": self._optimizer.state_dict(),
+            # The optimizer gives its own tensors, which the next step changes in place.
+            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "generator": self._generator.get_state(),
             "validation_generator": self._validation_generator.get_state(),
             "regularize_lambda": self.regularize_lambda,

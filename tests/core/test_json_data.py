@@ -36,10 +36,10 @@ def word_tokenizer(*, adds_bos: bool = False, spaces: bool = False, **special: s
             single="<s> $A", special_tokens=[("<s>", BOS)]
         )
     special = {"unk_token": "[UNK]", **special}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)  # type: ignore[no-untyped-call]
 
 
-FULL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+FULL: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 
 
 class Config:
@@ -225,7 +225,7 @@ def test_pairs_of_unequal_length_get_a_common_one_and_a_warning(files: Files) ->
     ],
 )
 def test_without_a_usable_padding_token_another_one_fills_up(
-    files: Files, special: dict[str, str], cfg: dict[str, int], pad_id: int
+    files: Files, special: dict[str, Any], cfg: dict[str, int], pad_id: int
 ) -> None:
     model = Model(word_tokenizer(**special), **cfg)
     path = files(text_prompt(), text_prompt("Mary", "Tom"))
