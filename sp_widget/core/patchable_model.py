@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -138,7 +139,8 @@ class PatchableModel:
 
     def __repr__(self) -> str:
         positions = "" if self.seq_len is None else f" at {self.seq_len} positions"
-        name = getattr(self.cfg, "model_name", None) or self.cfg.architecture
+        # A checkpoint in a folder goes by the folder's name.
+        name = Path(getattr(self.cfg, "model_name", None) or self.cfg.architecture).name
         return (
             f"PatchableModel({name}: {len(self.srcs)} sources, {len(self.dests)} destinations, "
             f"{self.n_edges:,} edges{positions})"
