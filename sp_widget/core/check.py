@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sp_widget.core.ablations import prompts
 from sp_widget.core.architecture import Architecture, RunInputs, tolerance
+from sp_widget.core.capture import captured_calls
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
 from sp_widget.core.engine import Engine, Patch
 from sp_widget.core.masks import mask_values
@@ -77,7 +77,9 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
         n_edges = model.n_edges
         zeros = engine.run(corrupt.embed.new_zeros(1, n_edges), corrupt, patch)
         ones = engine.run(corrupt.embed.new_ones(1, n_edges), corrupt, patch)
-        streams = _block_streams(model, *prompts(batch, "corrupt"))
+        with captured_calls(model.wrapped_model) as calls:
+            model(*prompts(batch, "corrupt"))
+        streams = torch.stack(calls.streams)
     real_corrupt = _real_positions(batch.corrupt_attention_mask, corrupt.embed)
     # With all edges patched the attention pattern still belongs to the corrupt prompt's
     # padding, so only prompts that are padded alike can be compared.
@@ -109,26 +111,6 @@ def _real_positions(attention_mask: Tensor | None, embed: Tensor) -> Tensor:
     if attention_mask is None:
         return torch.ones(embed.shape[:2], dtype=torch.bool, device=embed.device)
     return attention_mask.bool()
-
-
-def _block_streams(model: PatchableModel, tokens: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """The residual stream that the bridge itself feeds to each block."""
-    streams: list[Tensor] = []
-
-    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        streams.append(args[0] if args else kwargs["hidden_states"])
-
-    handles = [
-        block.register_forward_pre_hook(keep, with_kwargs=True)
-        for block in model.wrapped_model.blocks
-    ]
-    try:
-        kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
-        model.wrapped_model(tokens, **kwargs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return torch.stack(streams)
 
 
 def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[str, float]:

@@ -53,9 +53,8 @@ class SubnetworkProbingConfig:
     """Seed of mask samples and dropout. `None` draws one; the trainer tells which."""
 
     def __post_init__(self) -> None:
-        if self.avoid_edges is None or not isinstance(self.avoid_edges, frozenset):
-            # Accept any collection of edges, and the reference's None.
-            object.__setattr__(self, "avoid_edges", _as_edges(self.avoid_edges))
+        # Accept any collection of edges, and the reference's None.
+        object.__setattr__(self, "avoid_edges", _as_edges(self.avoid_edges))
         for name, check in _CHECKS.items():
             check(name, getattr(self, name))
 
@@ -79,7 +78,7 @@ class SubnetworkProbingConfig:
         return found
 
 
-def _as_edges(edges: Collection[Edge] | None) -> frozenset[Edge]:
+def _as_edges(edges: Any) -> frozenset[Edge]:
     edges = frozenset() if edges is None else edges
     if isinstance(edges, str) or not isinstance(edges, Collection):
         raise ArgumentError("avoid_edges", "a collection of edges or None", edges)

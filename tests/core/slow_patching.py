@@ -7,7 +7,6 @@ without any code of the engine. Differentiable in the masks.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,11 +20,6 @@ EdgeMasks = dict[Edge, Tensor]
 """Each edge's mask value for each prompt, `[batch]`."""
 Sources = dict[str, Tensor]
 """Source name to what it writes, `[batch, seq, d_model]`."""
-
-
-def in_float64(bridge: Any) -> Any:
-    """A copy of the bridge in float64. (The bridge's own `to` prints.)"""
-    return nn.Module.to(copy.deepcopy(bridge), torch.float64)
 
 
 class SlowRun:
