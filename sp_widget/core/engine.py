@@ -36,6 +36,10 @@ from sp_widget.errors import ArgumentError
 Positions = slice
 ALL_POSITIONS = slice(None)
 
+_BLOCKS_AT_ONCE = 4
+"""Blocks whose gradients go back to the sources before them in one product: the sources'
+buffers, the largest of all, are read and written a quarter as often."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -56,6 +60,7 @@ class Workspace:
     streams: list[Float[Tensor, "rows batch seq d_model"]]
     """x_d of each block's attention rows, and of its MLP in the last row."""
     grad_streams: Float[Tensor, "rows batch seq d_model"]
+    """Gradients of the streams of one chunk of blocks."""
 
 
 @dataclass
@@ -82,6 +87,11 @@ class Engine:
         self.architecture = architecture
         self.graph = graph
         self._free: dict[tuple[int, ...], Workspace] = {}
+        n_blocks = len(graph.spans)
+        self._chunks = [
+            range(start, min(start + _BLOCKS_AT_ONCE, n_blocks))
+            for start in range(0, n_blocks, _BLOCKS_AT_ONCE)
+        ]
 
     # --- plain runs -------------------------------------------------------------------------
 
@@ -231,73 +241,69 @@ class Engine:
 
     def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests sources"]:
         """Gradient of the loss with respect to `keep`."""
-        space, keep = tape.space, tape.keep
-        diff, grad = space.diff, space.grad
-        grad_keep = torch.zeros_like(keep, memory_format=torch.contiguous_format)
-        d_model = diff.shape[-1]
-
+        space = tape.space
+        grad_keep = torch.zeros_like(tape.keep, memory_format=torch.contiguous_format)
         assert tape.end is not None
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
-        grad.zero_()
+        space.grad.zero_()
         self._pull_end(tape, grad_resid, grad_keep)
 
-        for index in reversed(range(len(self.architecture.blocks))):
-            block, span = self.architecture.blocks[index], self.graph.spans[index]
-            attention, streams = block.attention, space.streams[index]
-            n_rows = len(span.attn_rows)
-            grad_streams = space.grad_streams[: streams.shape[0]]
-            heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
-
-            mlp = tape.mlps[index]
-            if mlp is not None and span.mlp_row is not None and span.mlp_src is not None:
-                stream, out = mlp
-                (grad_mlp,) = torch.autograd.grad(out, stream, grad[span.mlp_src])
-                grad_streams[-1] = grad_mlp
-                if not block.parallel:
-                    row = slice(span.mlp_row, span.mlp_row + 1)
-                    self._pull(
-                        keep[:, row, heads],
-                        grad_keep[:, row, heads],
-                        diff[heads],
-                        grad_streams[-1:],
-                        grad[heads],
-                    )
-
-            projected, out = tape.mixed[index]
-            if attention.post_norm is not None:
-                grad_out = grad[span.attn_srcs.start]
-            else:
-                grad_out = torch.bmm(
-                    grad[heads].view(len(span.attn_srcs), -1, d_model),
-                    attention.w_out.transpose(1, 2),
-                )
-            (grad_projected,) = torch.autograd.grad(out, projected, grad_out)
-            attention.project_in.backward(
-                grad_projected,
-                streams[:n_rows].view(n_rows, -1, d_model),
-                tape.saved[index],
-                out=grad_streams[:n_rows].view(n_rows, -1, d_model),
-            )
-            rows = slice(span.attn_rows.start, span.attn_rows.start + len(grad_streams))
-            known = slice(0, span.n_sources)
-            self._pull(
-                keep[:, rows, known],
-                grad_keep[:, rows, known],
-                diff[known],
-                grad_streams,
-                grad[known],
-            )
-        self._free[tuple(diff.shape)] = space
+        for chunk in reversed(self._chunks):
+            rows = self._chunk_rows(chunk)
+            before = self.graph.spans[chunk.start].n_sources
+            for index in reversed(chunk):
+                span = self.graph.spans[index]
+                at = slice(span.rows.start - rows.start, span.rows.stop - rows.start)
+                grad_streams = space.grad_streams[at]
+                self._block_backward(tape, index, grad_streams, grad_keep)
+                # What it read from the earlier blocks of its chunk, whose turn comes next ...
+                self._pull(tape, grad_keep, grad_streams, span.rows, range(before, span.n_sources))
+            # ... and what the whole chunk read from all blocks before it, in one product.
+            grad_streams = space.grad_streams[: len(rows)]
+            self._pull(tape, grad_keep, grad_streams, rows, range(before))
+        self._free[tuple(space.diff.shape)] = space
         return grad_keep
+
+    def _block_backward(
+        self, tape: Tape, index: int, grad_streams: Tensor, grad_keep: Tensor
+    ) -> None:
+        """Gradients of the streams that a block reads, from those of what it writes."""
+        block, span = self.architecture.blocks[index], self.graph.spans[index]
+        space, attention = tape.space, block.attention
+        mlp = tape.mlps[index]
+        if mlp is not None and span.mlp_row is not None and span.mlp_src is not None:
+            stream, out = mlp
+            (grad_streams[-1],) = torch.autograd.grad(out, stream, space.grad[span.mlp_src])
+            if not block.parallel:
+                row = range(span.mlp_row, span.mlp_row + 1)
+                self._pull(tape, grad_keep, grad_streams[-1:], row, span.attn_srcs)
+
+        grad_out = space.grad[span.attn_srcs.start : span.attn_srcs.stop].flatten(1, 2)
+        if attention.post_norm is None:
+            grad_out = torch.bmm(grad_out, attention.w_out.transpose(1, 2))
+        projected, out = tape.mixed[index]
+        (grad_projected,) = torch.autograd.grad(out, projected, grad_out.view_as(out))
+        heads = slice(len(span.attn_rows))
+        attention.project_in.backward(
+            grad_projected,
+            space.streams[index][heads].flatten(1, 2),
+            tape.saved[index],
+            out=grad_streams[heads].flatten(1, 2),
+        )
+
+    def _chunk_rows(self, chunk: range) -> range:
+        """All destinations of the blocks of a chunk."""
+        spans = self.graph.spans
+        return range(spans[chunk.start].rows.start, spans[chunk.stop - 1].rows.stop)
 
     def _read(
         self, keep: Tensor, span: BlockSpan, diff: Tensor, bases: Tensor, streams: Tensor
     ) -> None:
         """The streams that a block reads, from the sources before it."""
-        n_rows = len(span.attn_rows)
-        streams[:n_rows] = bases[0]
-        streams[n_rows:] = bases[1]
-        rows = slice(span.attn_rows.start, span.attn_rows.start + len(streams))
+        n_heads = len(span.attn_rows)
+        streams[:n_heads] = bases[0]
+        streams[n_heads:] = bases[1]
+        rows = slice(span.rows.start, span.rows.stop)
         self._subtract(keep[:, rows, : span.n_sources], diff[: span.n_sources], streams)
 
     def _end_row(self, keep: Tensor, batch: int, positions: Positions) -> Tensor:
@@ -336,15 +342,19 @@ class Engine:
 
     @staticmethod
     def _pull(
-        keep: Tensor, grad_keep: Tensor, diff: Tensor, grad_streams: Tensor, grad: Tensor
+        tape: Tape, grad_keep: Tensor, grad_streams: Tensor, rows: range, srcs: range
     ) -> None:
-        """Gradients of `_subtract`: written to `grad_keep`, added to the sources' `grad`."""
-        groups = keep.shape[0]
-        diff = diff.view(diff.shape[0], groups, -1).transpose(0, 1)
-        pulled = grad_streams.view(grad_streams.shape[0], groups, -1).transpose(0, 1)
-        grad_keep.baddbmm_(pulled, diff.transpose(1, 2), alpha=-1)
-        target = grad.view(grad.shape[0], groups, -1).transpose(0, 1)
-        target.baddbmm_(keep.transpose(1, 2), pulled)
+        """Gradients of what `rows` read from `srcs`: written to `grad_keep`, and added to the
+        sources' gradients. `grad_streams`: `[rows, batch, seq, d_model]`."""
+        if len(srcs) == 0:
+            return
+        keep, groups = tape.keep, tape.keep.shape[0]
+        dests, sources = slice(rows.start, rows.stop), slice(srcs.start, srcs.stop)
+        diff = tape.space.diff[sources].view(len(srcs), groups, -1).transpose(0, 1)
+        grad = tape.space.grad[sources].view(len(srcs), groups, -1).transpose(0, 1)
+        pulled = grad_streams.view(len(rows), groups, -1).transpose(0, 1)
+        grad_keep[:, dests, sources].baddbmm_(pulled, diff.transpose(1, 2), alpha=-1)
+        grad.baddbmm_(keep[:, dests, sources].transpose(1, 2), pulled)
 
     def _workspace(self, embed: Tensor) -> Workspace:
         """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
@@ -352,12 +362,12 @@ class Engine:
         kept = self._free.pop(shape, None)
         if kept is not None:
             return kept
-        n_streams = [len(span.attn_rows) + (span.mlp_row is not None) for span in self.graph.spans]
+        n_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
         return Workspace(
             diff=embed.new_empty(shape),
             grad=embed.new_empty(shape),
-            streams=[embed.new_empty(n, *embed.shape) for n in n_streams],
-            grad_streams=embed.new_empty(max(n_streams), *embed.shape),
+            streams=[embed.new_empty(len(span.rows), *embed.shape) for span in self.graph.spans],
+            grad_streams=embed.new_empty(n_rows, *embed.shape),
         )
 
     def release(self, tape: Tape) -> None:

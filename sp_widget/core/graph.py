@@ -121,6 +121,11 @@ class BlockSpan:
     n_sources: int
     """Sources written before the block: what its attention reads."""
 
+    @property
+    def rows(self) -> range:
+        """All destinations of the block: those of attention, then the MLP."""
+        return range(self.attn_rows.start, self.attn_rows.stop + (self.mlp_row is not None))
+
 
 class Graph:
     """All nodes and edges of a model, and the layout of its masks.
