@@ -1,0 +1,113 @@
+# `make demo` and `make test` set up whatever they need, and are quick the second time.
+#
+#   PYTHON     the interpreter that makes the virtual environment (3.10 or newer)
+#   VENV       the folder of that environment
+#   PIP_ARGS   more options for pip, such as an index that has a build of torch for your device
+#   LOCK_ARGS  more options for `make lock`
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+LOCK_ARGS ?=
+PY := $(VENV)/bin/python
+
+# Named by the content of what it depends on: switching branches back and forth installs nothing.
+INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt sp_widget/_version.py | cksum | tr ' ' -)
+NODE_MODULES := js/node_modules/.package-lock.json
+BUNDLE := sp_widget/static/panel.js
+JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
+CHROMIUM := $(VENV)/.chromium
+
+# Two processes with one thread each keep two cores busier than one process with two threads.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help setup demo test lint types test-js test-python test-notebooks test-browser \
+	test-install format build lock clean distclean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## the virtual environment with everything, for work in an editor
+
+demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
+	$(VENV)/bin/sp-widget demo --dir notebooks
+
+test: lint types test-js test-python test-notebooks test-browser ## check everything
+	@echo
+	@echo "sp_widget: every check passed: format, lint, types, JavaScript, Python, notebooks, browser."
+
+lint: $(INSTALLED) ## format and lint of the Python code and the notebooks
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(INSTALLED) ## static types of the package
+	$(VENV)/bin/mypy
+
+test-js: $(NODE_MODULES) ## types, lint, format and unit tests of js/
+	cd js && npm run check
+
+test-python: $(INSTALLED) ## the Python tests, those of the wheel and the command line included
+	$(PYTEST_PARALLEL)
+
+test-notebooks: $(INSTALLED) ## run the tutorials and compare their outputs with the stored ones
+	$(PYTEST_PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 600 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
+	$(PY) -m pytest -m browser
+
+test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
+	SP_WIDGET_FULL_INSTALL=1 $(PY) -m pytest tests/package/test_distribution.py -k "demo or installed"
+
+format: $(INSTALLED) $(NODE_MODULES) ## format all code, and mend what the linters can mend
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	cd js && npm run format
+
+build: $(INSTALLED) ## the sdist and the wheel, in dist/
+	$(PY) -m build
+
+lock: | $(PY) ## renew constraints.txt; LOCK_ARGS=--upgrade takes the newest of everything
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) 'uv>=0.9,<1'
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --extra dev \
+		--no-annotate --custom-compile-command 'make lock' $(LOCK_ARGS) \
+		--output-file constraints.txt pyproject.toml
+
+clean: ## remove what was built and what test runs left behind
+	rm -rf dist sp_widget/static test-artifacts .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './js/node_modules/*' \
+		-prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment and node_modules too
+	rm -rf $(VENV) js/node_modules
+
+$(PY):
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "Python 3.10 or newer is needed: '$(PYTHON)' was not found. Try: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The bundle comes first, so that the build hook finds it fresh.
+$(INSTALLED): | $(BUNDLE) $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+$(NODE_MODULES): js/package.json js/package-lock.json
+	@command -v node > /dev/null && command -v npm > /dev/null || \
+		{ echo "Node.js 20.19 or newer is needed to build the widgets: 'node' or 'npm' was not found." >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019 ? 1 : 0)' || \
+		{ echo "Node.js 20.19 or newer is needed to build the widgets; this is $$(node --version)." >&2; exit 1; }
+	cd js && npm ci --no-audit --no-fund
+	@touch $@
+
+$(BUNDLE): $(NODE_MODULES) $(JS_SOURCES)
+	cd js && npm run build
+	@touch $@
+
+$(CHROMIUM): tests/chromium.py | $(INSTALLED)
+	$(PY) tests/chromium.py --install > $@
