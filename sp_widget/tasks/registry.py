@@ -1,0 +1,40 @@
+"""The bundled tasks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from sp_widget.errors import ArgumentError
+from sp_widget.tasks import induction, tiny_ioi, tracr
+from sp_widget.tasks.task import Task
+
+_LOADERS: dict[str, Callable[[int | tuple[int, int] | None, torch.device | str | None], Task]] = {
+    tiny_ioi.NAME: tiny_ioi.load,
+    induction.NAME: induction.load,
+    tracr.X_PROPORTION: tracr.load_x_proportion,
+    tracr.REVERSE: tracr.load_reverse,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `load` knows."""
+    return tuple(_LOADERS)
+
+
+def load(
+    name: str,
+    *,
+    batch_size: int | tuple[int, int] | None = None,
+    device: torch.device | str | None = None,
+) -> Task:
+    """A bundled task, from files in the package: no download.
+
+    `batch_size`: of both loaders, or (train, test); `None` takes what suits the task's `config`.
+    `device`: where to put the model and the prompts; `None` leaves it to TransformerLens.
+    Every call loads a fresh model. Raises `ArgumentError` for an unknown name.
+    """
+    if name not in names():
+        raise ArgumentError("name", f"one of {', '.join(names())}", name)
+    return _LOADERS[name](batch_size, device)

@@ -1,0 +1,37 @@
+"""What a bundled task consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sp_widget.core.data import PromptDataLoader
+from sp_widget.core.graph import Edge
+from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.training.config import SubnetworkProbingConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A small trained or compiled model, prompts that it solves, and what is known of how."""
+
+    name: str
+    """As passed to `load`."""
+    model: PatchableModel
+    """The model, its edges patchable; the bridge itself is `model.wrapped_model`."""
+    train_loader: PromptDataLoader
+    """Prompt pairs to train masks on."""
+    test_loader: PromptDataLoader
+    """Other prompt pairs of the same kind."""
+    official_edges: set[Edge] | None
+    """The edges known to be the circuit, or `None` where nobody can know."""
+    description: str
+    """What the model does, what the corrupt prompts are and which circuit to expect."""
+    config: SubnetworkProbingConfig
+    """Settings with which subnetwork probing does well on this task."""
+
+    def __repr__(self) -> str:
+        known = "unknown" if self.official_edges is None else f"{len(self.official_edges)} edges"
+        return (
+            f"Task({self.name!r}: {self.model.n_edges:,} edges, known circuit: {known}, "
+            f"{len(self.train_loader)} train batches, {len(self.test_loader)} test batches)"
+        )

@@ -1,0 +1,71 @@
+"""Indirect object identification in template English (Wang et al. 2022, arXiv 2211.00593)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from sp_widget.core.json_data import load_datasets_from_json
+from sp_widget.core.patchable_model import patchable_model
+from sp_widget.tasks.assets import asset_folder
+from sp_widget.tasks.task import Task
+from sp_widget.training.config import SubnetworkProbingConfig
+
+NAME = "tiny-ioi"
+
+_DESCRIPTION = """\
+A four-layer GPT-2, trained on template English, continues sentences such as "When Mary and John \
+went to the store, John gave a drink to" with the name that is not repeated: " Mary". In the \
+corrupt prompts a third name stands in place of the repeated one ("..., Tom gave a drink to"), \
+so that either name could follow. No circuit was built in; in GPT-2 small, heads that notice the \
+repeated name keep later heads from copying it, and something of the kind can be expected here."""
+
+# A real subgraph needs `tree_optimisation`: without it the edges of the last heads into `Resid End`
+# carry all of the clean behaviour, and nothing is learnt of how those heads come by it.
+_CONFIG = SubnetworkProbingConfig(tree_optimisation=True, regularize_lambda=1.0, epochs=40, seed=0)
+
+
+def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | None) -> Task:
+    """The task; no name pair of its prompts occurs in the text that the model was trained on.
+
+    All prompts have 15 tokens, BOS included, with the names, the giver and the end at the same
+    places (`train_loader.word_idxs`), so that edges at single positions are possible:
+    `patchable_model(task.model.wrapped_model, seq_len=15)`.
+    """
+    from transformer_lens.model_bridge import TransformerBridge
+
+    folder = asset_folder(NAME)
+    with _no_progress_bar():
+        bridge = TransformerBridge.boot_transformers(str(folder / "model"), device=device)
+    bridge.eval()
+    train_loader, test_loader = load_datasets_from_json(
+        bridge,
+        folder / "prompts.json",
+        batch_size=32 if batch_size is None else batch_size,
+        train_test_size=(256, 256),
+    )
+    return Task(
+        name=NAME,
+        model=patchable_model(bridge),
+        train_loader=train_loader,
+        test_loader=test_loader,
+        official_edges=None,
+        description=_DESCRIPTION,
+        config=_CONFIG,
+    )
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    # For a model of this size it would only flash by, and be left over in every notebook.
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
