@@ -1,0 +1,311 @@
+"""One trainer's life on a background thread, from preparation to its end.
+
+The training thread is the only one that touches the trainer while the run is active. Everybody
+else leaves a wish (an allowance of steps, a stop, a change of a live parameter, a question)
+under a lock that is only ever held for a few instructions, and the training thread looks at the
+wishes between two steps, or between two batches while it prepares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from sp_widget.errors import StateError
+from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
+from sp_widget.session.state import ACTIVE, ENDED, Snapshot, State
+from sp_widget.session.trainer import Trainer
+from sp_widget.training.record import StepRecord
+
+T = TypeVar("T")
+
+THREAD_NAME = "sp-widget-training"
+
+SECONDS_TO_END_AT_EXIT = 10.0
+
+
+class Run:
+    """A background run of one trainer.
+
+    `on_change` is called, with no lock held, after every change of the snapshot; it may be
+    called from any thread and must be quick. `on_end` is called once on the training thread when
+    the training is done or was stopped, before any waiter learns of it; if it raises, the run
+    has failed. An action that the state does not allow raises `StateError`.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        number: int,
+        *,
+        on_change: Callable[[], None],
+        on_end: Callable[[Trainer], None],
+    ) -> None:
+        self._trainer = trainer
+        self._number = number
+        self._n_steps = trainer.n_steps
+        self._on_change = on_change
+        self._on_end = on_end
+        self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        # All below is read and written under this lock.
+        self._wishes = threading.Condition(threading.Lock())
+        self._state: State = "preparing"
+        self._allowance: float = 0
+        self._stop = False
+        self._abandoned = False
+        self._changes: dict[str, float] = {}
+        self._questions: list[Callable[[], None]] = []
+        self._history: list[StepRecord] = list(trainer.history)
+        self._step = trainer.step_count
+        self._preparation: tuple[int, int] | None = None
+        self._step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._error: BaseException | None = None
+
+    # What anybody may ask for.
+
+    def start(self, steps: float = math.inf) -> None:
+        """Start the thread, which pauses after `steps` steps."""
+        self._allowance = steps
+        # A daemon thread inside torch while the interpreter is torn down can crash the process.
+        atexit.register(self._end_at_exit)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Pause after the step, or the prepared batch, in progress."""
+        with self._wishes:
+            if self._allowance > 0 and self._state == "paused":
+                # Not taken up yet: a resume is taken back; a single step pauses by itself.
+                if self._allowance == math.inf:
+                    self._allowance = 0
+                return
+            self._require("pause", "preparing", "running")
+            self._allowance = 0
+
+    def resume(self) -> None:
+        """Go on to the end. Also takes back a pause that has not taken effect yet."""
+        with self._wishes:
+            if self._allowance == math.inf:
+                self._require("resume", "paused")
+            else:
+                self._require("resume", "paused", "preparing", "running")
+            self._allowance = math.inf
+            self._wishes.notify_all()
+
+    def step(self) -> None:
+        """Make exactly one step and pause again."""
+        with self._wishes:
+            self._require("step", "paused")
+            # Two quick calls are two steps: the first may not have been taken up yet.
+            self._allowance += 1
+            self._wishes.notify_all()
+
+    def stop(self) -> None:
+        """End after the step in progress and keep what was learnt."""
+        with self._wishes:
+            self._require("stop", "preparing", "running", "paused")
+            self._stop = True
+            self._state = "stopping"
+            self._wishes.notify_all()
+        self._on_change()
+
+    def abandon(self) -> None:
+        """End without a result; waiters get a `StateError`. Not while a step may be in progress."""
+        with self._wishes:
+            self._require("reset", "paused", *ENDED)
+            self._give_up()
+
+    def change(self, **values: float) -> None:
+        """Set attributes of the trainer before its next step."""
+        with self._wishes:
+            self._require("change " + " and ".join(values), "preparing", "running", "paused")
+            self._changes |= values
+
+    def ask(self, question: Callable[[Trainer], T]) -> T:
+        """The answer to `question` about the trainer, asked between two steps.
+
+        While the run is active this waits for the step in progress.
+        """
+        if threading.current_thread() is self._thread:
+            return question(self._trainer)
+        answer: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def reply() -> None:
+            try:
+                answer.set_result(question(self._trainer))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        with self._wishes:
+            if self._state in ACTIVE:
+                self._questions.append(reply)
+                self._wishes.notify_all()
+            else:
+                # Nobody else owns the trainer any more; the lock keeps askers apart.
+                reply()
+        return answer.result()
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for the end; see `Session.wait`."""
+        if threading.current_thread() is self._thread:
+            raise StateError("the training thread cannot wait for itself")
+        try:
+            self._ended.result(timeout)
+        except concurrent.futures.TimeoutError:
+            raise TimeoutError(f"the run is {self.state} after {timeout} s") from None
+        except KeyboardInterrupt:
+            # Not running: there is nothing to pause.
+            with contextlib.suppress(StateError):
+                self.pause()
+            raise
+        self._raise_outcome()
+
+    async def finished(self) -> None:
+        """Await the end; see `Session.finished`."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def wake(_: concurrent.futures.Future[None]) -> None:
+            # A closed loop: nobody awaits any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+        self._ended.add_done_callback(wake)
+        await ended.wait()
+        self._raise_outcome()
+
+    @property
+    def state(self) -> State:
+        with self._wishes:
+            return self._state
+
+    def records(self, start: int) -> list[StepRecord]:
+        """The history from index `start` on."""
+        with self._wishes:
+            return self._history[start:]
+
+    def snapshot(self) -> Snapshot:
+        with self._wishes:
+            steps_left = self._n_steps - self._step if self._state in ACTIVE else 0
+            return Snapshot(
+                state=self._state,
+                run=self._number,
+                step=self._step,
+                n_steps=self._n_steps,
+                record=self._history[-1] if self._history else None,
+                preparation=self._preparation,
+                seconds_left=estimate_seconds_left(self._step_seconds, steps_left),
+                error=self._error,
+            )
+
+    def _require(self, action: str, *states: State) -> None:
+        if self._state not in states:
+            raise StateError(f"cannot {action}: the run is {self._state}")
+
+    def _raise_outcome(self) -> None:
+        if self._abandoned:
+            raise StateError("the run was reset before it ended")
+        if self._error is not None:
+            raise self._error
+
+    def _give_up(self) -> None:
+        self._stop = self._abandoned = True
+        self._wishes.notify_all()
+
+    def _end_at_exit(self) -> None:
+        with self._wishes:
+            self._give_up()
+        self._thread.join(SECONDS_TO_END_AT_EXIT)
+
+    # The training thread.
+
+    def _work(self) -> None:
+        error: BaseException | None = None
+        state: State = "stopped"
+        try:
+            if self._prepare():
+                self._train()
+            if self._trainer.done:
+                state = "done"
+            if not self._abandoned:
+                self._on_end(self._trainer)
+        except BaseException as raised:
+            # Whatever it is, somebody waits for it: it is raised again by wait().
+            error, state = raised, "failed"
+        self._end(state, error)
+
+    def _prepare(self) -> bool:
+        """Compute what the steps need. False when the run was stopped meanwhile."""
+        if self._trainer.prepared:
+            return self._may_go_on("preparing")
+        for done, total in self._trainer.preparation():
+            with self._wishes:
+                self._preparation = (done, total)
+            self._on_change()
+            if not self._may_go_on("preparing"):
+                return False
+        return True
+
+    def _train(self) -> None:
+        while not self._trainer.done and self._may_go_on("running"):
+            began = time.perf_counter()
+            record = self._trainer.step()
+            seconds = time.perf_counter() - began
+            with self._wishes:
+                self._allowance = max(self._allowance - 1, 0)
+                self._history.append(record)
+                self._step = record.step
+                self._preparation = None
+                self._step_seconds.append(seconds)
+            self._on_change()
+
+    def _may_go_on(self, active: State) -> bool:
+        """Take up the wishes; while paused, wait for a new one. False: end the run.
+
+        Sets the state to `active` before it returns True.
+        """
+        while True:
+            with self._wishes:
+                questions, self._questions = self._questions, []
+                changes, self._changes = self._changes, {}
+                stop = self._stop
+                state: State = active if self._allowance > 0 else "paused"
+                new_state = not stop and self._state != state
+                if new_state:
+                    self._state = state
+                elif state == "paused" and not (stop or questions or changes):
+                    self._wishes.wait()
+                    continue
+            for question in questions:
+                question()
+            for name, value in changes.items():
+                setattr(self._trainer, name, value)
+            if new_state:
+                self._on_change()
+            if stop:
+                return False
+            if state == active:
+                return True
+
+    def _end(self, state: State, error: BaseException | None) -> None:
+        while True:
+            with self._wishes:
+                questions, self._questions = self._questions, []
+                if not questions:
+                    self._state, self._error = state, error
+                    self._preparation = None
+                    break
+            for question in questions:
+                question()
+        atexit.unregister(self._end_at_exit)
+        self._ended.set_result(None)
+        self._on_change()

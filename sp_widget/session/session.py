@@ -1,0 +1,183 @@
+"""A training in the background that a person can steer: start, pause, resume, step, stop, reset."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sp_widget.errors import ArgumentError, StateError
+from sp_widget.session.run import Run
+from sp_widget.session.state import Snapshot, State
+from sp_widget.session.trainer import Trainer
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.record import StepRecord
+
+LIVE_PARAMETERS = ("learning_rate", "regularize_lambda")
+"""Parameters that may change between two steps of a run."""
+
+
+class Session:
+    """Runs a trainer on one background thread. No widgets, and it prints nothing.
+
+    Every method may be called from any thread. None of them waits for a step, except `wait`,
+    `finished` and `prune_scores`.
+
+    Args:
+        trainer_factory: makes the trainer of each run; called by `start` (or the `step` that
+            starts a run) in the caller's thread, so that a bad argument is raised there.
+        on_end: called with the trainer on the training thread when a run is done or stopped,
+            before `wait` returns. If it raises, the run has failed.
+    """
+
+    def __init__(
+        self,
+        trainer_factory: Callable[[], Trainer],
+        *,
+        on_end: Callable[[Trainer], None] | None = None,
+    ) -> None:
+        self._trainer_factory = trainer_factory
+        self._on_end = on_end or (lambda trainer: None)
+        self._listeners: tuple[Callable[[], None], ...] = ()
+        # Guards the replacement of the run; a run guards itself.
+        self._lock = threading.Lock()
+        self._run: Run | None = None
+        self._runs = 0
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every change, from whichever thread made it, with no lock held.
+
+        It must return at once: set an event, and read `snapshot()` elsewhere.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def start(self) -> None:
+        """Begin a run. Raises `StateError` unless idle, and whatever the factory raises."""
+        self._begin("start", math.inf)
+
+    def pause(self) -> None:
+        """Pause after the step (or the prepared batch) in progress."""
+        self._current("pause").pause()
+
+    def resume(self) -> None:
+        """Go on from a pause, bit for bit as if there had been none."""
+        self._current("resume").resume()
+
+    def step(self) -> None:
+        """Make exactly one step, from idle (after the preparation) or paused, and pause."""
+        run = self._run
+        if run is None:
+            self._begin("step", 1)
+        else:
+            run.step()
+
+    def stop(self) -> None:
+        """End after the step in progress; what was learnt is kept."""
+        self._current("stop").stop()
+
+    def reset(self) -> None:
+        """Forget the run, its history and its scores: the next start makes a new trainer.
+
+        Raises `StateError` while a step may be in progress (preparing, running, stopping).
+        """
+        with self._lock:
+            if self._run is not None:
+                self._run.abandon()
+            self._run = None
+        self._notify()
+
+    def change(self, **values: float) -> None:
+        """Change live parameters of the run (`LIVE_PARAMETERS`) from the next step on.
+
+        Raises `ArgumentError` for another name or a bad value, `StateError` if nothing runs.
+        """
+        for name in values:
+            if name not in LIVE_PARAMETERS:
+                raise ArgumentError(name, f"one of {list(LIVE_PARAMETERS)} while training", name)
+        typed: dict[str, Any] = dict(values)
+        # Raises the same errors as at the start.
+        SubnetworkProbingConfig(**typed)
+        self._current("change a parameter").change(**values)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the run is done, stopped or failed, also through pauses.
+
+        An interrupt (KeyboardInterrupt, the notebook's ■) stops the waiting, pauses the run
+        after the step in progress and is raised again: `resume` goes on.
+
+        Raises:
+            TimeoutError: the run has not ended after `timeout` seconds; it goes on.
+            StateError: nothing was started, or the run was reset meanwhile.
+            Exception: the error that ended the run.
+        """
+        self._current("wait").wait(timeout)
+
+    async def finished(self) -> None:
+        """`wait` for use with `await`. Cancelling it leaves the run as it is."""
+        await self._current("wait").finished()
+
+    @property
+    def state(self) -> State:
+        run = self._run
+        return "idle" if run is None else run.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the run in state `failed`."""
+        return self.snapshot().error
+
+    @property
+    def history(self) -> list[StepRecord]:
+        """A copy of the records of the run, oldest first."""
+        return self.records(0)
+
+    def records(self, start: int) -> list[StepRecord]:
+        """The records from index `start` on."""
+        run = self._run
+        return [] if run is None else run.records(start)
+
+    @property
+    def prune_scores(self) -> Any:
+        """The scores between two steps: while a step is in progress this waits for its end.
+
+        Raises `StateError` before a run was started.
+        """
+        return self._current("read scores").ask(lambda trainer: trainer.prune_scores)
+
+    def snapshot(self) -> Snapshot:
+        """The session at this moment."""
+        run = self._run
+        if run is None:
+            return Snapshot(
+                state="idle",
+                run=self._runs,
+                step=0,
+                n_steps=0,
+                record=None,
+                preparation=None,
+                seconds_left=None,
+                error=None,
+            )
+        return run.snapshot()
+
+    def _begin(self, action: str, steps: float) -> None:
+        with self._lock:
+            if self._run is not None:
+                raise StateError(f"cannot {action}: the run is {self._run.state}; reset it first")
+            trainer = self._trainer_factory()
+            self._runs += 1
+            self._run = Run(trainer, self._runs, on_change=self._notify, on_end=self._on_end)
+            self._run.start(steps)
+        self._notify()
+
+    def _current(self, action: str) -> Run:
+        run = self._run
+        if run is None:
+            raise StateError(f"cannot {action}: nothing was started")
+        return run
+
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            listener()

@@ -1,0 +1,42 @@
+"""The states of a session, and a picture of it at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from sp_widget.training.record import StepRecord
+
+State: TypeAlias = Literal[
+    "idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"
+]
+"""`idle` before the start; `preparing` while clean logits and patch activations are computed;
+`stopping` between Stop and the end of the step in progress; the last three are ends."""
+
+ACTIVE: frozenset[State] = frozenset({"preparing", "running", "paused", "stopping"})
+"""States in which a training thread owns the trainer."""
+
+ENDED: frozenset[State] = frozenset({"done", "stopped", "failed"})
+"""States that only a reset leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session at one moment. Immutable, so any thread may keep and read it."""
+
+    state: State
+    run: int
+    """How many runs were started: a reader that sees it change starts its history anew."""
+    step: int
+    """Steps done."""
+    n_steps: int
+    """Steps that the whole run takes; 0 before the first step was asked for."""
+    record: StepRecord | None
+    """The last step."""
+    preparation: tuple[int, int] | None
+    """Batches prepared and batches in all, while preparing."""
+    seconds_left: float | None
+    """An estimate: median time of the recent steps times the steps left. `None` before the
+    first step and after the end."""
+    error: BaseException | None
+    """What ended the run in state `failed`."""
