@@ -44,7 +44,8 @@ class SlowRun:
         """What a destination reads, given the ordinary stream at its place."""
         patched = stream
         for edge, value in self._incoming.get(dest, []):
-            change = value[:, None, None] * (self._patch[edge.src.name] - self.written[edge.src.name])
+            difference = self._patch[edge.src.name] - self.written[edge.src.name]
+            change = value[:, None, None] * difference
             if edge.seq_idx is not None:
                 here = torch.zeros_like(change)
                 here[:, edge.seq_idx] = 1
@@ -63,7 +64,7 @@ class SlowRun:
     def _run_with_hooks(self, tokens: Tensor) -> Tensor:
         bridge, last = self.bridge, self.cfg.n_layers - 1
         joint = self._row(0, 0, "Q") == "A0.0"
-        hooks: list[tuple[str, Callable[..., Tensor]]] = [("blocks.0.hook_in", self._keep("Resid Start"))]
+        hooks = [("blocks.0.hook_in", self._keep("Resid Start"))]
         for layer in range(self.cfg.n_layers):
             block = f"blocks.{layer}"
             if joint:
@@ -133,7 +134,9 @@ class SlowRun:
         cap = self.cfg.output_logits_soft_cap
         return cap * torch.tanh(logits / cap) if cap > 0 else logits
 
-    def _native_head(self, layer: int, head: int, block: Any, attention: Any, resid: Tensor) -> Tensor:
+    def _native_head(
+        self, layer: int, head: int, block: Any, attention: Any, resid: Tensor
+    ) -> Tensor:
         """What one head writes: the whole attention with all other heads' output left out."""
         separate = self._row(0, 0, "Q") != "A0.0"
         kv_head = head // (self.cfg.n_heads // attention.n_kv_heads) if separate else head

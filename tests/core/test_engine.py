@@ -80,9 +80,7 @@ def test_logits_and_mask_gradients_are_those_of_the_definition(
     (slow_gradient,) = torch.autograd.grad((slow * weights).sum(), masks)
     (fast_gradient,) = torch.autograd.grad((fast * weights).sum(), masks)
     size = slow_gradient.abs().max().item()
-    torch.testing.assert_close(
-        fast_gradient, slow_gradient, rtol=tolerance, atol=tolerance * size
-    )
+    torch.testing.assert_close(fast_gradient, slow_gradient, rtol=tolerance, atol=tolerance * size)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "neox-parallel", "native-gqa-rotary"])
@@ -95,9 +93,7 @@ def test_plain_run_through_the_nodes_gives_every_source_s_output(kind: str) -> N
     outputs = model.engine.source_outputs(inputs)
     for src, output in zip(model.srcs, outputs, strict=True):
         tolerance = _tolerance(kind)
-        torch.testing.assert_close(
-            output, slow.written[src.name], rtol=tolerance, atol=tolerance
-        )
+        torch.testing.assert_close(output, slow.written[src.name], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("seq_len", [None, models.N_TOKENS])
@@ -133,9 +129,7 @@ def test_edges_of_one_position_change_only_that_position_of_what_they_enter() ->
     """Patching Resid Start -> Resid End at one position leaves the other logits as they were."""
     model = _model("gpt2", seq_len=models.N_TOKENS)
     inputs, patch = _prepared(model)
-    edge = next(
-        e for e in model.edges if e.name == "Resid Start->Resid End" and e.seq_idx == 2
-    )
+    edge = next(e for e in model.edges if e.name == "Resid Start->Resid End" and e.seq_idx == 2)
     masks = torch.zeros(1, model.n_edges, dtype=torch.float64)
     plain = model.engine.run(masks.clone(), inputs, patch)
     masks[0, model.graph.flat_index([edge])] = 1
@@ -151,9 +145,7 @@ def test_a_shared_patch_equals_the_same_patch_for_every_prompt() -> None:
     one = patch.sources[:, :1]
     masks = _normal(N_PROMPTS, model.n_edges, seed=8)
     shared = model.engine.run(masks, inputs, model.engine.patch(one))
-    repeated = model.engine.run(
-        masks, inputs, model.engine.patch(one.repeat(1, N_PROMPTS, 1, 1))
-    )
+    repeated = model.engine.run(masks, inputs, model.engine.patch(one.repeat(1, N_PROMPTS, 1, 1)))
     torch.testing.assert_close(shared, repeated, rtol=1e-12, atol=1e-12)
 
 
@@ -247,9 +239,7 @@ def test_batches_of_different_sizes_take_turns() -> None:
     first = {n: model.engine.run(masks, *run) for n, run in runs.items()}
     before = _buffers(model.engine)
     for n in (1, 3, 2, 2, 1):
-        torch.testing.assert_close(
-            model.engine.run(masks, *runs[n]), first[n], rtol=0, atol=0
-        )
+        torch.testing.assert_close(model.engine.run(masks, *runs[n]), first[n], rtol=0, atol=0)
     assert _buffers(model.engine) == before
 
 

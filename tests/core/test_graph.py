@@ -57,9 +57,9 @@ def test_a_small_graph_in_full() -> None:
         *("A1.0.Q", "A1.0.K", "A1.0.V", "Resid End"),
     ]
     reads = {
-        **dict.fromkeys(("A0.0.Q", "A0.0.K", "A0.0.V"), ["Resid Start"]),
+        **{f"A0.0.{letter}": ["Resid Start"] for letter in "QKV"},
         "MLP 0": ["Resid Start", "A0.0"],
-        **dict.fromkeys(("A1.0.Q", "A1.0.K", "A1.0.V"), ["Resid Start", "A0.0", "MLP 0"]),
+        **{f"A1.0.{letter}": ["Resid Start", "A0.0", "MLP 0"] for letter in "QKV"},
         "Resid End": ["Resid Start", "A0.0", "MLP 0", "A1.0"],
     }
     assert _names(graph) == {f"{src}->{dest}" for dest, srcs in reads.items() for src in srcs}

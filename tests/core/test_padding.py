@@ -66,9 +66,7 @@ def test_plain_logits_at_real_tokens_are_those_without_padding(kind: str) -> Non
         together = model(tokens, mask)
         for i, prompt in enumerate(prompts):
             alone = model(prompt[None])
-            torch.testing.assert_close(
-                together[i, -len(prompt) :], alone[0], atol=1e-5, rtol=1e-5
-            )
+            torch.testing.assert_close(together[i, -len(prompt) :], alone[0], atol=1e-5, rtol=1e-5)
 
 
 @KINDS
@@ -88,9 +86,7 @@ def test_patched_logits_at_real_tokens_are_those_without_padding(kind: str) -> N
         for i, prompt in enumerate(corrupt):
             with patch_mode(model, src_ablations(model, clean[i][None])):
                 alone = model(prompt[None])
-            torch.testing.assert_close(
-                together[i, -len(prompt) :], alone[0], atol=1e-5, rtol=1e-5
-            )
+            torch.testing.assert_close(together[i, -len(prompt) :], alone[0], atol=1e-5, rtol=1e-5)
 
 
 @KINDS
@@ -135,7 +131,8 @@ def test_circuits_of_padded_prompts_give_the_logits_without_padding() -> None:
     clean = _tokens(0)
     loader = _loader(clean, _tokens(1), batch_size=2)
     scores = {name: torch.ones_like(mask) for name, mask in model.patch_masks.items()}
-    outputs = torch.cat(list(run_circuits(model, loader, [model.n_edges], scores)[model.n_edges].values()))
+    all_edges = run_circuits(model, loader, [model.n_edges], scores)[model.n_edges]
+    outputs = torch.cat(list(all_edges.values()))
     with torch.no_grad():
         for prompt, logits in zip(clean, outputs, strict=True):
             torch.testing.assert_close(logits, bridge(prompt[None])[0, -1], atol=1e-5, rtol=1e-5)

@@ -67,11 +67,13 @@ def test_a_model_that_computes_something_else_than_its_nodes_is_refused() -> Non
     bridge = copy.deepcopy(models.bridge("gpt2"))
     mlp = bridge.blocks[1].mlp
     adapter = bridge.blocks[1].register_forward_hook(
-        lambda _module, _args, out: (out[0] + 0.01 * mlp(out[0]), *out[1:])
-        if isinstance(out, tuple)
-        else out + 0.01 * mlp(out)
+        lambda _module, _args, out: (
+            (out[0] + 0.01 * mlp(out[0]), *out[1:])
+            if isinstance(out, tuple)
+            else out + 0.01 * mlp(out)
+        )
     )
-    with pytest.raises(UnsupportedModelError, match="GPT2LMHeadModel.*nodes do not"):
+    with pytest.raises(UnsupportedModelError, match=r"GPT2LMHeadModel.*nodes do not"):
         patchable_model(bridge)
     adapter.remove()
     patchable_model(bridge)
@@ -88,7 +90,7 @@ def test_active_dropout_is_refused() -> None:
 
 
 def test_what_is_not_a_bridge_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="wanted a TransformerLens TransformerBridge.*Linear"):
+    with pytest.raises(ArgumentError, match=r"wanted a TransformerLens TransformerBridge.*Linear"):
         patchable_model(nn.Linear(2, 2))
 
 
@@ -290,12 +292,12 @@ def test_a_bridge_with_frozen_parameters_stays_frozen_and_is_trained_on_all_the_
     assert fingerprint(bridge) == before
 
 
-class _Interrupted(Exception):
+class _InterruptionError(Exception):
     pass
 
 
 def _interrupt(*_: Any) -> None:
-    raise _Interrupted
+    raise _InterruptionError
 
 
 @KINDS
@@ -312,7 +314,7 @@ def test_an_exception_inside_a_run_leaves_no_hook_behind(kind: str, where: str) 
     ]
     for action in actions:
         handle = culprit.register_forward_hook(_interrupt)
-        with pytest.raises(_Interrupted):
+        with pytest.raises(_InterruptionError):
             action()
         handle.remove()
         assert fingerprint(bridge) == before
@@ -326,10 +328,10 @@ def test_an_exception_inside_patch_mode_ends_it() -> None:
     model = patchable_model(bridge)
     masks = model.patch_masks
     with (
-        pytest.raises(_Interrupted),
+        pytest.raises(_InterruptionError),
         patch_mode(model, src_ablations(model, _prompts("clean")), edges=model.edges),
     ):
-        raise _Interrupted
+        raise _InterruptionError
     assert model.patch_masks is masks
     with torch.no_grad():
         logits = model(_prompts("corrupt"))

@@ -184,9 +184,7 @@ def test_accuracy_is_the_share_of_prompts_whose_argmax_is_an_answer(
 @pytest.mark.parametrize("target", FAITHFULNESS_TARGETS)
 def test_every_target_has_the_gradient_of_its_finite_differences(target: Any) -> None:
     draw = torch.Generator().manual_seed(0)
-    logits, clean = (
-        torch.randn(2, 3, 5, generator=draw, dtype=torch.float64) for _ in range(2)
-    )
+    logits, clean = (torch.randn(2, 3, 5, generator=draw, dtype=torch.float64) for _ in range(2))
     answers: Any = _lists([0, 4], [2])
     if target == "mse":
         answers = torch.randn(2, 3, 5, generator=draw, dtype=torch.float64)
