@@ -97,7 +97,8 @@ class Architecture:
 
 def tolerance(dtype: torch.dtype) -> float:
     """How far two computations of the same thing may differ, relative to its size."""
-    return {torch.float64: 1e-9, torch.float32: 1e-4}.get(dtype, 3e-2)
+    # In a float64 model too some norms and rotary tables are computed in float32.
+    return {torch.float64: 1e-6, torch.float32: 1e-4}.get(dtype, 3e-2)
 
 
 def is_close(a: Tensor, b: Tensor) -> bool:

@@ -12,9 +12,10 @@ from sp_widget.core.ablations import prompts
 from sp_widget.core.architecture import Architecture, RunInputs, tolerance
 from sp_widget.core.capture import captured_calls
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
-from sp_widget.core.engine import Engine, Patch
+from sp_widget.core.engine import Engine
 from sp_widget.core.masks import mask_values
 from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.core.tape import Patch
 from sp_widget.core.types import MaskFn
 from sp_widget.errors import ModelCheckError
 

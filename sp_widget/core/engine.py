@@ -22,8 +22,6 @@ it rides along), and the gradients of all sources collect in a second buffer of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,53 +29,14 @@ from torch import Tensor
 from sp_widget.core.architecture import Architecture, RunInputs
 from sp_widget.core.graph import BlockSpan, Graph
 from sp_widget.core.nodes import Attention
+from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace
 from sp_widget.errors import ArgumentError
 
-Positions = slice
 ALL_POSITIONS = slice(None)
 
 _BLOCKS_AT_ONCE = 4
 """Blocks whose gradients go back to the sources before them in one product: the sources'
 buffers, the largest of all, are read and written a quarter as often."""
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Patch activations, and the streams that they alone would make."""
-
-    sources: Float[Tensor, "sources batch seq d_model"]
-    """a_s. `batch` may be 1 where all prompts share their patch activations."""
-    bases: Float[Tensor, "reads batch seq d_model"]
-    """base_d: two for each block (attention, MLP), then `Resid End`."""
-
-
-@dataclass
-class Workspace:
-    """Buffers of one run, kept from step to step: nothing this large is made anew."""
-
-    diff: Float[Tensor, "sources batch seq d_model"]
-    grad: Float[Tensor, "sources batch seq d_model"]
-    streams: list[Float[Tensor, "rows batch seq d_model"]]
-    """x_d of each block's attention rows, and of its MLP in the last row."""
-    grad_streams: Float[Tensor, "rows batch seq d_model"]
-    """Gradients of the streams of one chunk of blocks."""
-
-
-@dataclass
-class Tape:
-    """What `backward` needs of a `forward`."""
-
-    space: Workspace
-    keep: Float[Tensor, "groups dests sources"]
-    positions: Positions
-    saved: list[tuple[Tensor, ...]] = field(default_factory=list)
-    """Of each block's projection."""
-    mixed: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """Each block's attention: projected queries, keys and values; what it wrote."""
-    mlps: list[tuple[Tensor, Tensor] | None] = field(default_factory=list)
-    """Each block's MLP: stream read, output written."""
-    end: tuple[Tensor, Tensor] | None = None
-    """Stream that `Resid End` reads, logits."""
 
 
 class Engine:
@@ -86,7 +45,9 @@ class Engine:
     def __init__(self, architecture: Architecture, graph: Graph) -> None:
         self.architecture = architecture
         self.graph = graph
-        self._free: dict[tuple[int, ...], Workspace] = {}
+        self.recompute = False
+        """Compute each block again in the backward pass instead of keeping what it needs."""
+        self._free: dict[tuple[object, ...], Workspace] = {}
         n_blocks = len(graph.spans)
         self._chunks = [
             range(start, min(start + _BLOCKS_AT_ONCE, n_blocks))
@@ -178,72 +139,75 @@ class Engine:
         return logits
 
     def forward(
-        self, keep: Tensor, inputs: RunInputs, patch: Patch, positions: Positions, tape: bool
+        self, keep: Tensor, inputs: RunInputs, patch: Patch, positions: Positions, graph: bool
     ) -> tuple[Tensor, Tape]:
-        """Logits, and the tape for `backward` (without graphs inside it if `tape` is false).
+        """Logits, and the tape for `backward` (which only works with `graph`).
 
         `keep`: `[groups, dests, sources]`, where a group is what shares its mask values: all
         prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
         """
-        space = self._workspace(inputs.embed)
-        record = Tape(space, keep, positions)
-        diff = space.diff
-        batch, _, d_model = inputs.embed.shape
-        torch.sub(patch.sources[0], inputs.embed, out=diff[0])
-        for index, (block, span) in enumerate(
-            zip(self.architecture.blocks, self.graph.spans, strict=True)
-        ):
-            streams, attention = space.streams[index], block.attention
-            self._read(keep, span, diff, patch.bases[2 * index : 2 * index + 2], streams)
-
-            x = streams[: len(span.attn_rows)].view(len(span.attn_rows), -1, d_model)
-            projected, saved = attention.project_in.forward(x)
-            with torch.set_grad_enabled(tape):
-                projected.requires_grad_(tape)
-                z = attention.mix(projected, batch, inputs.attention[index])
-                if attention.post_norm is not None:
-                    out = self._attention_out(z, attention, inputs.embed)
-                    z = attention.post_norm(out)
-            written = diff[span.attn_srcs.start : span.attn_srcs.stop]
-            patched = patch.sources[span.attn_srcs.start : span.attn_srcs.stop]
-            if attention.post_norm is not None:
-                torch.sub(patched[0], z.detach(), out=written[0])
-            else:
-                torch.sub(
-                    patched,
-                    torch.bmm(z.detach(), attention.w_out).view_as(written),
-                    out=written,
-                )
-            record.saved.append(saved)
-            record.mixed.append((projected, z))
-
-            if block.mlp is None or span.mlp_row is None or span.mlp_src is None:
-                record.mlps.append(None)
-                continue
-            stream = streams[-1]
-            if not block.parallel:
-                own = keep[:, span.mlp_row : span.mlp_row + 1, span.attn_srcs.start : span.mlp_src]
-                self._subtract(own, written, stream.unsqueeze(0))
-            with torch.set_grad_enabled(tape):
-                # A detached view: `requires_grad_` must not stick to the kept buffer.
-                stream = stream.detach().requires_grad_(tape)
-                out = block.mlp(stream)
-            torch.sub(patch.sources[span.mlp_src], out.detach(), out=diff[span.mlp_src])
-            record.mlps.append((stream, out))
-
+        space = self._workspace(inputs.embed, graph and not self.recompute)
+        torch.sub(patch.sources[0], inputs.embed, out=space.diff[0])
+        graph_now = graph and not self.recompute
+        blocks = []
+        for index in range(len(self.architecture.blocks)):
+            block_tape = self._block_forward(space, keep, inputs, patch, index, graph_now)
+            if graph_now:
+                blocks.append(block_tape)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        resid = patch.bases[-1][:, positions] - self._read_end(keep, diff, positions)
-        with torch.set_grad_enabled(tape):
-            resid.requires_grad_(tape)
+        resid = patch.bases[-1][:, positions] - self._read_end(keep, space.diff, positions)
+        with torch.set_grad_enabled(graph):
+            resid.requires_grad_(graph)
             logits = self.architecture.unembed(resid)
-        record.end = (resid, logits)
-        return logits.detach(), record
+        tape = Tape(space, keep, inputs, patch, positions, blocks, (resid, logits))
+        return logits.detach(), tape
+
+    def _block_forward(
+        self,
+        space: Workspace,
+        keep: Tensor,
+        inputs: RunInputs,
+        patch: Patch,
+        index: int,
+        graph: bool,
+    ) -> BlockTape:
+        """Run one block from the sources before it, and write what it adds to `space.diff`."""
+        block, span = self.architecture.blocks[index], self.graph.spans[index]
+        diff, attention = space.diff, block.attention
+        streams = space.streams(index, len(span.rows))
+        self._read(keep, span, diff, patch.bases[2 * index : 2 * index + 2], streams)
+
+        projected, saved = attention.project_in.forward(
+            streams[: len(span.attn_rows)].flatten(1, 2)
+        )
+        with torch.set_grad_enabled(graph):
+            projected.requires_grad_(graph)
+            mixed = attention.mix(projected, len(inputs.embed), inputs.attention[index])
+            if attention.post_norm is not None:
+                mixed = attention.post_norm(self._attention_out(mixed, attention, inputs.embed))
+        written = mixed.detach()
+        if attention.post_norm is None:
+            written = torch.bmm(written, attention.w_out)
+        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
+        torch.sub(patch.sources[heads], written.view_as(diff[heads]), out=diff[heads])
+
+        if block.mlp is None or span.mlp_row is None or span.mlp_src is None:
+            return BlockTape(streams, saved, projected, mixed)
+        stream = streams[-1]
+        if not block.parallel:
+            own = keep[:, span.mlp_row : span.mlp_row + 1, heads]
+            self._subtract(own, diff[heads], stream.unsqueeze(0))
+        with torch.set_grad_enabled(graph):
+            # A detached view: `requires_grad_` must not stick to the kept buffer.
+            mlp_in = stream.detach().requires_grad_(graph)
+            mlp_out = block.mlp(mlp_in)
+        torch.sub(patch.sources[span.mlp_src], mlp_out.detach(), out=diff[span.mlp_src])
+        return BlockTape(streams, saved, projected, mixed, mlp_in, mlp_out)
 
     def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests sources"]:
         """Gradient of the loss with respect to `keep`."""
         space = tape.space
         grad_keep = torch.zeros_like(tape.keep, memory_format=torch.contiguous_format)
-        assert tape.end is not None
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
         space.grad.zero_()
         self._pull_end(tape, grad_resid, grad_keep)
@@ -255,39 +219,48 @@ class Engine:
                 span = self.graph.spans[index]
                 at = slice(span.rows.start - rows.start, span.rows.stop - rows.start)
                 grad_streams = space.grad_streams[at]
-                self._block_backward(tape, index, grad_streams, grad_keep)
+                # What a block kept is free as soon as its turn is over.
+                block_tape = tape.blocks.pop() if tape.blocks else self._again(tape, index)
+                self._block_backward(tape, block_tape, index, grad_streams, grad_keep)
                 # What it read from the earlier blocks of its chunk, whose turn comes next ...
                 self._pull(tape, grad_keep, grad_streams, span.rows, range(before, span.n_sources))
             # ... and what the whole chunk read from all blocks before it, in one product.
             grad_streams = space.grad_streams[: len(rows)]
             self._pull(tape, grad_keep, grad_streams, rows, range(before))
-        self._free[tuple(space.diff.shape)] = space
+        self.release(tape)
         return grad_keep
 
+    def _again(self, tape: Tape, index: int) -> BlockTape:
+        """The forward pass of a block once more: the same numbers, with a graph this time."""
+        return self._block_forward(
+            tape.space, tape.keep, tape.inputs, tape.patch, index, graph=True
+        )
+
     def _block_backward(
-        self, tape: Tape, index: int, grad_streams: Tensor, grad_keep: Tensor
+        self, tape: Tape, block_tape: BlockTape, index: int, grad_streams: Tensor, grad_keep: Tensor
     ) -> None:
         """Gradients of the streams that a block reads, from those of what it writes."""
         block, span = self.architecture.blocks[index], self.graph.spans[index]
         space, attention = tape.space, block.attention
-        mlp = tape.mlps[index]
-        if mlp is not None and span.mlp_row is not None and span.mlp_src is not None:
-            stream, out = mlp
-            (grad_streams[-1],) = torch.autograd.grad(out, stream, space.grad[span.mlp_src])
+        mlp_in, mlp_out = block_tape.mlp_in, block_tape.mlp_out
+        if mlp_in is not None and mlp_out is not None:
+            assert span.mlp_row is not None
+            assert span.mlp_src is not None
+            (grad_streams[-1],) = torch.autograd.grad(mlp_out, mlp_in, space.grad[span.mlp_src])
             if not block.parallel:
                 row = range(span.mlp_row, span.mlp_row + 1)
                 self._pull(tape, grad_keep, grad_streams[-1:], row, span.attn_srcs)
 
-        grad_out = space.grad[span.attn_srcs.start : span.attn_srcs.stop].flatten(1, 2)
+        grad_mixed = space.grad[span.attn_srcs.start : span.attn_srcs.stop].flatten(1, 2)
         if attention.post_norm is None:
-            grad_out = torch.bmm(grad_out, attention.w_out.transpose(1, 2))
-        projected, out = tape.mixed[index]
-        (grad_projected,) = torch.autograd.grad(out, projected, grad_out.view_as(out))
+            grad_mixed = torch.bmm(grad_mixed, attention.w_out.transpose(1, 2))
+        mixed, projected = block_tape.mixed, block_tape.projected
+        (grad_projected,) = torch.autograd.grad(mixed, projected, grad_mixed.view_as(mixed))
         heads = slice(len(span.attn_rows))
         attention.project_in.backward(
             grad_projected,
-            space.streams[index][heads].flatten(1, 2),
-            tape.saved[index],
+            block_tape.streams[heads].flatten(1, 2),
+            block_tape.saved,
             out=grad_streams[heads].flatten(1, 2),
         )
 
@@ -356,23 +329,20 @@ class Engine:
         grad_keep[:, dests, sources].baddbmm_(pulled, diff.transpose(1, 2), alpha=-1)
         grad.baddbmm_(keep[:, dests, sources].transpose(1, 2), pulled)
 
-    def _workspace(self, embed: Tensor) -> Workspace:
+    def _workspace(self, embed: Tensor, keep_all: bool) -> Workspace:
         """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
-        shape = (len(self.graph.srcs), *embed.shape)
-        kept = self._free.pop(shape, None)
+        kept = self._free.pop((keep_all, *embed.shape), None)
         if kept is not None:
             return kept
-        n_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
-        return Workspace(
-            diff=embed.new_empty(shape),
-            grad=embed.new_empty(shape),
-            streams=[embed.new_empty(len(span.rows), *embed.shape) for span in self.graph.spans],
-            grad_streams=embed.new_empty(n_rows, *embed.shape),
-        )
+        block_rows = [len(span.rows) for span in self.graph.spans]
+        chunk_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
+        return Workspace(embed, len(self.graph.srcs), block_rows, chunk_rows, keep_all)
 
     def release(self, tape: Tape) -> None:
-        """Give back the buffers of a run that needs no gradient."""
-        self._free[tuple(tape.space.diff.shape)] = tape.space
+        """Give back the buffers of a run."""
+        space = tape.space
+        key = (space.keeps_all, *tape.inputs.embed.shape)
+        self._free[key] = space
 
 
 class _PatchedRun(torch.autograd.Function):
@@ -388,7 +358,7 @@ class _PatchedRun(torch.autograd.Function):
         positions: Positions,
     ) -> Tensor:
         needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
-        logits, tape = engine.forward(keep, inputs, patch, positions, tape=needs_grad)
+        logits, tape = engine.forward(keep, inputs, patch, positions, graph=needs_grad)
         if needs_grad:
             ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
         else:

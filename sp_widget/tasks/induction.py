@@ -38,7 +38,11 @@ stood before and copies what followed it."""
 # five edges help only together, so that a start from nothing finds none of them. On the clean
 # prompt, because on the corrupt one the last edge alone would carry the whole answer.
 _CONFIG = SubnetworkProbingConfig(
-    epochs=50, regularize_lambda=10.0, tree_optimisation=True, init_val=-DEFAULT_INIT_VAL
+    epochs=50,
+    regularize_lambda=10.0,
+    tree_optimisation=True,
+    init_val=-DEFAULT_INIT_VAL,
+    seed=0,
 )
 
 

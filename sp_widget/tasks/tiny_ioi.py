@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from sp_widget.core.json_data import load_datasets_from_json
+from sp_widget.core.masks import DEFAULT_INIT_VAL
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.tasks.assets import asset_folder
 from sp_widget.tasks.task import Task
@@ -24,7 +25,14 @@ repeated name keep later heads from copying it, and something of the kind can be
 
 # A real subgraph needs `tree_optimisation`: without it the edges of the last heads into `Resid End`
 # carry all of the clean behaviour, and nothing is learnt of how those heads come by it.
-_CONFIG = SubnetworkProbingConfig(tree_optimisation=True, regularize_lambda=1.0, epochs=40, seed=0)
+# Pruned from the whole model (a negative `init_val` starts with every edge in the circuit).
+_CONFIG = SubnetworkProbingConfig(
+    tree_optimisation=True,
+    init_val=-DEFAULT_INIT_VAL,
+    regularize_lambda=1.0,
+    epochs=50,
+    seed=0,
+)
 
 
 def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | None) -> Task:

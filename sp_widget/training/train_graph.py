@@ -67,10 +67,9 @@ def bqplot_figure(
     left, right = _axis_labels(config)
     axes = [
         bqplot.Axis(scale=steps, label="Step", tick_format=",~r", grid_lines="none"),
-        bqplot.Axis(scale=scales["left"], orientation="vertical", label=left, label_offset="4em"),
+        bqplot.Axis(scale=scales["left"], side="left", label=left, label_offset="4em"),
         bqplot.Axis(
             scale=scales["right"],
-            orientation="vertical",
             side="right",
             label=right,
             label_offset="4.2em",

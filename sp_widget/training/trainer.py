@@ -153,7 +153,7 @@ class SubnetworkProbing:
 
         `step` and `run` do this by themselves. Abandoned half-way, it starts over.
         """
-        self._batches, self._validation_batches = [], []
+        self._batches, self._validation_batches, self.prepared = [], [], False
         loaders = [(self.dataloader, self._batches)]
         if self.validation_dataloader is not None:
             loaders.append((self.validation_dataloader, self._validation_batches))
