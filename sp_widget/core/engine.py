@@ -45,8 +45,6 @@ class Engine:
     def __init__(self, architecture: Architecture, graph: Graph) -> None:
         self.architecture = architecture
         self.graph = graph
-        self.recompute = False
-        """Compute each block again in the backward pass instead of keeping what it needs."""
         self._free: dict[tuple[object, ...], Workspace] = {}
         n_blocks = len(graph.spans)
         self._chunks = [
@@ -122,10 +120,12 @@ class Engine:
         inputs: RunInputs,
         patch: Patch,
         positions: Positions = ALL_POSITIONS,
+        recompute: bool = False,
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them. Raises `ArgumentError` when
+        `masks`: one row an example, or one row for all of them. `recompute`: run every block
+        again in the backward pass instead of keeping what it needs. Raises `ArgumentError` when
         each position has its own edges and the prompts have another number of them.
         """
         batch, seq, _ = inputs.embed.shape
@@ -135,24 +135,32 @@ class Engine:
         if self.graph.seq_len is not None:
             keep = keep.expand(batch, -1, -1, -1)
         keep = keep.reshape(-1, *keep.shape[2:])
-        logits: Tensor = _PatchedRun.apply(keep, self, inputs, patch, positions)  # type: ignore[no-untyped-call]
+        logits: Tensor = _PatchedRun.apply(  # type: ignore[no-untyped-call]
+            keep, self, inputs, patch, positions, recompute
+        )
         return logits
 
     def forward(
-        self, keep: Tensor, inputs: RunInputs, patch: Patch, positions: Positions, graph: bool
+        self,
+        keep: Tensor,
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+        graph: bool,
+        recompute: bool,
     ) -> tuple[Tensor, Tape]:
         """Logits, and the tape for `backward` (which only works with `graph`).
 
         `keep`: `[groups, dests, sources]`, where a group is what shares its mask values: all
         prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
         """
-        space = self._workspace(inputs.embed, graph and not self.recompute)
+        keep_all = graph and not recompute
+        space = self._workspace(inputs.embed, keep_all)
         torch.sub(patch.sources[0], inputs.embed, out=space.diff[0])
-        graph_now = graph and not self.recompute
         blocks = []
         for index in range(len(self.architecture.blocks)):
-            block_tape = self._block_forward(space, keep, inputs, patch, index, graph_now)
-            if graph_now:
+            block_tape = self._block_forward(space, keep, inputs, patch, index, keep_all)
+            if keep_all:
                 blocks.append(block_tape)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
         resid = patch.bases[-1][:, positions] - self._read_end(keep, space.diff, positions)
@@ -356,9 +364,10 @@ class _PatchedRun(torch.autograd.Function):
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
+        recompute: bool,
     ) -> Tensor:
         needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
-        logits, tape = engine.forward(keep, inputs, patch, positions, graph=needs_grad)
+        logits, tape = engine.forward(keep, inputs, patch, positions, needs_grad, recompute)
         if needs_grad:
             ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
         else:
@@ -371,4 +380,4 @@ class _PatchedRun(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         engine: Engine = ctx.engine  # type: ignore[attr-defined]
         tape: Tape = ctx.tape  # type: ignore[attr-defined]
-        return engine.backward(tape, grad_logits), None, None, None, None
+        return engine.backward(tape, grad_logits), None, None, None, None, None

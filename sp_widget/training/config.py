@@ -11,6 +11,7 @@ from sp_widget.core.graph import Edge
 from sp_widget.core.masks import DEFAULT_INIT_VAL
 from sp_widget.core.types import AblationType, FaithfulnessTarget, MaskFn
 from sp_widget.errors import ArgumentError
+from sp_widget.training.patch_cache import CACHE_MODES, CacheMode
 
 FAITHFULNESS_TARGETS: tuple[str, ...] = get_args(FaithfulnessTarget)
 MASK_FNS: tuple[str | None, ...] = ("hard_concrete", "sigmoid", None)
@@ -51,6 +52,12 @@ class SubnetworkProbingConfig:
     """The activations that a patched edge carries."""
     seed: int | None = None
     """Seed of mask samples and dropout. `None` draws one; the trainer tells which."""
+    cache: CacheMode = "auto"
+    """Where patch activations wait between steps: see `sp_widget.training.patch_cache`. The
+    result is the same."""
+    recompute: bool = False
+    """Run every block again in the backward pass instead of keeping what it needs: less memory,
+    more time, the same result."""
 
     def __post_init__(self) -> None:
         # Accept any collection of edges, and the reference's None.
@@ -147,4 +154,6 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "seed": _optional(
         _number("None or a whole number from 0 to 2**63 - 1", lambda x: 0 <= x < 2**63, True)
     ),
+    "cache": _one_of(CACHE_MODES),
+    "recompute": _boolean,
 }

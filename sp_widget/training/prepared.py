@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,8 @@ from sp_widget.core.architecture import RunInputs
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.tape import Patch
-from sp_widget.core.types import AblationType
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.patch_cache import choose_mode, patch_bytes, store
 
 
 @dataclass(frozen=True)
@@ -24,38 +25,52 @@ class PreparedBatch:
     clean_logits: Tensor
     """At the model's output positions."""
     inputs: RunInputs
-    patch: Patch
+    patch: Callable[[], Patch]
 
 
 @torch.no_grad()
 def prepare_batches(
-    model: PatchableModel,
-    dataloader: PromptDataLoader,
-    ablation_type: AblationType,
-    tree_optimisation: bool,
+    model: PatchableModel, dataloader: PromptDataLoader, config: SubnetworkProbingConfig
 ) -> Iterator[PreparedBatch]:
     """The dataloader's batches, prepared one after the other.
 
     `tree_optimisation` runs the clean prompts and patches with the corrupt ones; without it
     the other way round.
     """
-    engine, architecture = model.engine, model.engine.architecture
-    run_side: Side = "clean" if tree_optimisation else "corrupt"
+    architecture = model.engine.architecture
+    tree, ablation_type = config.tree_optimisation, config.ablation_type
+    run_side: Side = "clean" if tree else "corrupt"
+    patch_side: Side = "corrupt" if tree else "clean"
     mean = None
     if ablation_type.mean_over_dataset:
-        mean = engine.patch(dataset_mean(model, dataloader, ablation_type))
+        mean = model.engine.patch(dataset_mean(model, dataloader, ablation_type))
+    mode = config.cache
     for batch in dataloader:
-        runs = {}
-        clean_logits = None
-        for side in ("clean", "corrupt"):
-            runs[side], logits = architecture.run_inputs(*prompts(batch, side))
+        inputs = {}
+        for side in (patch_side, run_side):
+            inputs[side], logits = architecture.run_inputs(*prompts(batch, side))
             if side == "clean":
                 clean_logits = logits[model.out_slice].clone()
-        assert clean_logits is not None
-        patch = mean
-        if patch is None:
-            other: Side = "corrupt" if tree_optimisation else "clean"
-            sources = engine.source_outputs(runs[other])
-            _, attention_mask = prompts(batch, other)
-            patch = engine.patch(ablate_batch(sources, ablation_type, attention_mask))
-        yield PreparedBatch(batch, clean_logits, runs[run_side], patch)
+        if mean is not None:
+            patch = store(mean, "device", lambda: mean)
+        else:
+            _, attention_mask = prompts(batch, patch_side)
+            make = _patch_maker(model, inputs[patch_side], config, attention_mask)
+            made = make()
+            mode = choose_mode(mode, patch_bytes(made) * len(dataloader), model.device)
+            patch = store(made, mode, make)
+        yield PreparedBatch(batch, clean_logits, inputs[run_side], patch)
+
+
+def _patch_maker(
+    model: PatchableModel,
+    inputs: RunInputs,
+    config: SubnetworkProbingConfig,
+    attention_mask: Tensor | None,
+) -> Callable[[], Patch]:
+    @torch.no_grad()
+    def make() -> Patch:
+        sources = model.engine.source_outputs(inputs)
+        return model.engine.patch(ablate_batch(sources, config.ablation_type, attention_mask))
+
+    return make

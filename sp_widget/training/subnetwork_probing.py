@@ -11,6 +11,7 @@ from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.scores import PruneScores
 from sp_widget.core.types import AblationType, FaithfulnessTarget, MaskFn
 from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.patch_cache import CacheMode
 from sp_widget.training.trainer import SubnetworkProbing
 
 
@@ -34,6 +35,8 @@ def subnetwork_probing_prune_scores(
     *,
     ablation_type: AblationType = AblationType.RESAMPLE,
     seed: int | None = None,
+    cache: CacheMode = "auto",
+    recompute: bool = False,
     progress: bool = True,
 ) -> PruneScores:
     """Train a mask on every edge and return the edges' prune scores.
@@ -61,6 +64,8 @@ def subnetwork_probing_prune_scores(
         faithfulness_target=faithfulness_target,
         ablation_type=ablation_type,
         seed=seed,
+        cache=cache,
+        recompute=recompute,
     )
     trainer = SubnetworkProbing(model, dataloader, config, validation_dataloader)
     scores = trainer.run(progress=progress)

@@ -160,9 +160,7 @@ class SubnetworkProbing:
         total = sum(len(loader) for loader, _ in loaders)
         done = 0
         for loader, kept in loaders:
-            for batch in prepare_batches(
-                self.model, loader, self.config.ablation_type, self.config.tree_optimisation
-            ):
+            for batch in prepare_batches(self.model, loader, self.config):
                 kept.append(batch)
                 done += 1
                 # Set before the last yield: who stops listening at `total` has all of it.
@@ -233,7 +231,9 @@ class SubnetworkProbing:
     def _run_masks(self, masks: Tensor, here: PreparedBatch) -> Tensor:
         masks = masks.to(here.inputs.embed.dtype)
         positions = self.model.out_positions
-        logits = self.model.engine.run(masks, here.inputs, here.patch, positions)
+        logits = self.model.engine.run(
+            masks, here.inputs, here.patch(), positions, self.config.recompute
+        )
         return self.model.sliced(logits)
 
     def _faithfulness(self, logits: Tensor, here: PreparedBatch) -> Tensor:

@@ -90,6 +90,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         "faithfulness_target": "kl_div",
         "ablation_type": AblationType.RESAMPLE,
         "seed": None,
+        "cache": "auto",
+        "recompute": False,
     }
     assert SubnetworkProbingConfig.problems(vars(config)) == {}
 
