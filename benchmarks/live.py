@@ -120,11 +120,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=CASES, help="one case instead of all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each half of a pair")
     arguments = parser.parse_args()
 
-    print(f"{arguments.threads} threads, {arguments.pairs} pairs of 2 x {arguments.seconds} s")
+    print(
+        f"{arguments.threads} threads, {arguments.pairs} pairs of 2 x {arguments.seconds} s, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before it began"
+    )
     print(f"{'':12} {'edges':>7} {'steps':>7} {'without':>10} {'with':>10} {'ratio':>6}  quartiles")
     worst = 0.0
     for case in [arguments.only] if arguments.only else CASES:

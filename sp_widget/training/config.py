@@ -65,6 +65,17 @@ class SubnetworkProbingConfig:
         for name, check in _CHECKS.items():
             check(name, getattr(self, name))
 
+    @property
+    def caution(self) -> str:
+        """What is legal but cannot work; empty when there is nothing to say."""
+        if self.tree_optimisation or self.ablation_type is AblationType.RESAMPLE:
+            return ""
+        return (
+            f"ablation_type {self.ablation_type.name} with tree_optimisation=False: the circuit's "
+            "edges carry ablated values on a corrupt prompt, so no circuit can show the clean "
+            "behaviour. Use RESAMPLE or tree_optimisation=True."
+        )
+
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> dict[str, str]:
         """What is wrong with `values`, field by field: an empty dict when nothing is.

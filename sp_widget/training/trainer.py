@@ -21,7 +21,6 @@ from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.masks import is_on, mask_values
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.scores import PruneScores, scores_from_parameters
-from sp_widget.core.types import AblationType
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.faithfulness import FAITHFULNESS, accuracy
@@ -87,16 +86,8 @@ class SubnetworkProbing:
         foreign = self.config.avoid_edges - model.edges if self.config.avoid_edges else ()
         for edge in foreign:
             raise ArgumentError("avoid_edges", "edges of the model", str(edge))
-        if (
-            not self.config.tree_optimisation
-            and self.config.ablation_type is not AblationType.RESAMPLE
-        ):
-            warnings.warn(
-                f"ablation_type {self.config.ablation_type.name} with tree_optimisation=False: "
-                "the circuit's edges carry ablated values on a corrupt prompt, so no circuit "
-                "can show the clean behaviour. Use RESAMPLE or tree_optimisation=True.",
-                stacklevel=3,
-            )
+        if self.config.caution:
+            warnings.warn(self.config.caution, stacklevel=3)
 
     # --- state ------------------------------------------------------------------------------
 
@@ -187,9 +178,9 @@ class SubnetworkProbing:
         edge_count = soft_edge_count(theta, config, self._generator)
         sparsity = regularizer(theta, edge_count, config, self._avoided)
         loss = faithfulness + config.regularize_lambda * sparsity
-        self._refuse_non_finite(loss, faithfulness)
         self._optimizer.zero_grad()
         loss.backward()
+        self._refuse_non_finite(loss, faithfulness)
         self._optimizer.step()
 
         validation, validation_hard = self._validate()
@@ -264,12 +255,14 @@ class SubnetworkProbing:
         return self._faithfulness(soft, here).item(), self._faithfulness(hard, here).item()
 
     def _refuse_non_finite(self, loss: Tensor, faithfulness: Tensor) -> None:
-        if math.isfinite(loss.item()):
+        assert self._theta.grad is not None
+        if bool(torch.isfinite(loss) & torch.isfinite(self._theta.grad).all()):
             return
+        what = "loss" if not math.isfinite(loss.item()) else "gradient of a mask"
         raise NonFiniteLossError(
-            f"the loss became {loss.item()} at step {self.step_count + 1} "
-            f"({self.config.faithfulness_target}: {faithfulness.item()}); the masks are those "
-            f"after step {self.step_count}. A smaller learning rate may help."
+            f"the {what} became NaN or infinite at step {self.step_count + 1} "
+            f"(loss {loss.item()}, {self.config.faithfulness_target} {faithfulness.item()}); the "
+            f"masks are those after step {self.step_count}. A smaller learning rate may help."
         )
 
     # --- checkpoints ------------------------------------------------------------------------

@@ -19,6 +19,9 @@ from sp_widget.widget.curve import Curve
 
 HEIGHT = "300px"
 
+LEAST_TOP_OF_COUNTS = 10.0
+"""Below it an axis of steps or edges would have ticks at half a step or half an edge."""
+
 DASHES: dict[LineStyle, str] = {
     "solid": "none",
     "dashed": "10,10",
@@ -43,7 +46,7 @@ STYLE = """
   --bq-axis-border-color: var(--sp-chart-muted);
   --bq-axis-path-stroke: var(--sp-chart-muted);
   --bq-axis-tick-stroke: var(--sp-chart-line);
-  --bq-grid-color: var(--sp-chart-line);
+  --bq-grid-color: color-mix(in srgb, var(--sp-chart-line) 70%, transparent);
   --bq-background: transparent;
   --bq-plotarea-background-fill: transparent;
 }
@@ -81,13 +84,16 @@ class Chart:
         self._curves = [Curve() for _ in self._series]
         self.n_steps = 0
         """Records that the chart holds."""
-        steps = bqplot.LinearScale()
+        self._steps = bqplot.LinearScale(min=1, max=LEAST_TOP_OF_COUNTS)
         # A count starts at zero; its other end follows the data, because a circuit of forty
         # edges would be a flat line on an axis up to all edges of a model.
-        self._scales = {"left": bqplot.LinearScale(), "right": bqplot.LinearScale(min=0)}
+        self._scales = {
+            "left": bqplot.LinearScale(),
+            "right": bqplot.LinearScale(min=0, max=LEAST_TOP_OF_COUNTS),
+        }
         self._lines = [
             bqplot.Lines(
-                scales={"x": steps, "y": self._scales[series.axis]},
+                scales={"x": self._steps, "y": self._scales[series.axis]},
                 labels=[series.label],
                 colors=[series.colour],
                 line_style=series.line_style,
@@ -96,7 +102,7 @@ class Chart:
             )
             for series in self._series
         ]
-        self._axes = _axes(steps, self._scales["left"], self._scales["right"])
+        self._axes = _axes(self._steps, self._scales["left"], self._scales["right"])
         self._figure = bqplot.Figure(
             marks=self._lines,
             axes=self._axes,
@@ -133,11 +139,16 @@ class Chart:
 
     def draw(self) -> None:
         """Send the lines to the browser."""
-        for line, curve in zip(self._lines, self._curves, strict=True):
+        highest_count = 0.0
+        for series, line, curve in zip(self._series, self._lines, self._curves, strict=True):
             x, y = curve.to_draw()
+            if series.axis == "right":
+                highest_count = max(highest_count, y.max(initial=0.0))
             with line.hold_sync():
                 # Half the bytes: a screen does not show more than seven digits.
                 line.x, line.y = x.astype(np.float32), y.astype(np.float32)
+        self._steps.max = _top_of_counts(self.n_steps)
+        self._scales["right"].max = _top_of_counts(highest_count)
 
     def describe(self) -> None:
         """Send the summary to the browser."""
@@ -172,6 +183,11 @@ def legend_html(series: Sequence[Series]) -> str:
     return (
         f'<style>{STYLE}</style><ul class="sp-legend" aria-label="Lines of the chart">{items}</ul>'
     )
+
+
+def _top_of_counts(highest: float) -> float | None:
+    """The end of an axis of counts; `None`: it follows the data."""
+    return None if highest > LEAST_TOP_OF_COUNTS else LEAST_TOP_OF_COUNTS
 
 
 def _axes(steps: bqplot.Scale, left: bqplot.Scale, right: bqplot.Scale) -> list[bqplot.Axis]:

@@ -226,7 +226,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 self._form = self._form.with_problem(error.argument, error.reason)
                 self.panel.update(problems=self._form.problems)
             raise
-        self._notice = ""
+        self._notice = self._run_config.caution
 
     def _new_trainer(self) -> Trainer:
         return SubnetworkProbing(
@@ -287,14 +287,13 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
 
     def _explaining(self, action: Callable[[], None]) -> None:
         """Do what a person asked for; an error becomes a sentence in the panel."""
-        notice = ""
+        self._notice = ""
         try:
             action()
         except (ArgumentError, StateError) as error:
-            notice = str(error)
+            self._notice = str(error)
         except Exception as error:
-            notice = describe(error)
-        self._notice = notice
+            self._notice = describe(error)
         self._publisher.wake()
 
     # What goes to the browser, one thread at a time.

@@ -16,19 +16,7 @@ from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.trainer import SubnetworkProbing
 from tests import models
 
-KINDS = pytest.mark.parametrize(
-    "kind",
-    [
-        "gpt2",
-        "gpt2-compatibility",
-        "neox-parallel",
-        "neox-sequential",
-        "native-ln",
-        "native-gqa-rotary",
-        "native-partial-rotary",
-        "native-bidirectional",
-    ],
-)
+KINDS = pytest.mark.parametrize("kind", models.KINDS)
 LENGTHS = (6, 4, 5, 3)
 
 

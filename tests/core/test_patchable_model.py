@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -38,26 +37,14 @@ def _plain(bridge: Any, tokens: Tensor) -> Tensor:
 # --- what is refused ----------------------------------------------------------------------------
 
 
-def _opt() -> Any:
-    return models._hugging_face(
-        "OPT",
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        ffn_dim=64,
-        max_position_embeddings=32,
-        word_embed_proj_dim=32,
-    )
-
-
 def test_an_unsupported_architecture_is_refused_by_name_before_anything_runs() -> None:
-    bridge = _opt()
+    bridge = models._hugging_face("Bloom", hidden_size=32, n_layer=2, n_head=4)
     calls: list[str] = []
     bridge.embed.register_forward_hook(lambda *_: calls.append("ran"))
     with pytest.raises(UnsupportedModelError) as error:
         patchable_model(bridge)
     message = str(error.value)
-    assert "OPTForCausalLM" in message
+    assert "BloomForCausalLM" in message
     assert "GPT2LMHeadModel" in message, "says what is supported"
     assert not calls
 
@@ -338,25 +325,33 @@ def test_an_exception_inside_patch_mode_ends_it() -> None:
     assert torch.equal(logits, _plain(bridge, _prompts("corrupt")))
 
 
-def test_another_thread_may_run_the_bridge_meanwhile() -> None:
-    """As a cell of the notebook may while a training prepares: both get their own prompts."""
+@pytest.mark.parametrize("where", ["embed", "blocks.1.mlp"])
+def test_another_thread_may_run_the_bridge_meanwhile(where: str) -> None:
+    """As a cell of the notebook may while a training prepares: both get their own prompts.
+
+    The other run happens before the first block of this one, or after its last attention.
+    """
     bridge = copy.deepcopy(models.bridge("gpt2"))
     model = patchable_model(bridge)
     expected = src_ablations(model, _prompts("clean"))
-    main, results = threading.get_ident(), []
+    mask = torch.ones(3, 6, dtype=torch.long)
+    mask[:, :3] = 0
+    main = threading.get_ident()
+    results: list[Tensor] = []
 
     def run_other(*_: Any) -> None:
         if threading.get_ident() != main:
             return
-        thread = threading.Thread(
-            target=lambda: results.append(_plain(bridge, _prompts("corrupt")))
-        )
-        thread.start()
-        thread.join()
+        other = threading.Thread(target=lambda: results.append(_run_masked(bridge, mask)))
+        other.start()
+        other.join()
 
-    # Between the first block and the end of the run of the main thread.
-    bridge.blocks[1].mlp.register_forward_hook(run_other)
+    module = bridge.embed if where == "embed" else bridge.blocks[1].mlp
+    module.register_forward_hook(run_other)
     torch.testing.assert_close(src_ablations(model, _prompts("clean")), expected)
-    assert results
-    torch.testing.assert_close(results[0], _plain(models.bridge("gpt2"), _prompts("corrupt")))
-    assert math.isfinite(results[0].sum().item())
+    torch.testing.assert_close(results[0], _run_masked(models.bridge("gpt2"), mask))
+
+
+def _run_masked(bridge: Any, mask: Tensor) -> Tensor:
+    with torch.no_grad():
+        return bridge(_prompts("corrupt"), attention_mask=mask)

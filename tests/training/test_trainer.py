@@ -516,7 +516,7 @@ def test_a_loss_that_is_not_finite_leaves_masks_and_history_as_they_were() -> No
     trainer.step()
     scores, theta = trainer.prune_scores, _theta(trainer)
     for _ in range(2):
-        with pytest.raises(NonFiniteLossError, match=r"loss became nan at step 2 \(kl_div: nan"):
+        with pytest.raises(NonFiniteLossError, match=r"loss became NaN .* step 2 \(loss nan"):
             trainer.step()
         assert torch.equal(_theta(trainer), theta)
         assert _same(trainer.prune_scores, scores)
@@ -526,6 +526,18 @@ def test_a_loss_that_is_not_finite_leaves_masks_and_history_as_they_were() -> No
     trainer.run(progress=False)
     sane = _trainer(mask_fn=None, learning_rate=0.05)
     assert _same(trainer.prune_scores, sane.run(progress=False))
+
+
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_leaves_the_masks_as_they_were() -> None:
+    trainer = _trainer()
+    trainer.step()
+    theta = _theta(trainer)
+    handle = trainer._theta.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(NonFiniteLossError, match="gradient of a mask became NaN .* step 2"):
+        trainer.step()
+    assert torch.equal(_theta(trainer), theta)
+    handle.remove()
+    assert trainer.step().step == 2
 
 
 def test_a_target_that_divides_by_zero_is_told_at_the_first_step() -> None:

@@ -53,6 +53,21 @@ def test_only_the_edges_are_on_the_right_axis_which_starts_at_zero() -> None:
     assert right[0].scale.min == 0
 
 
+def test_the_axes_of_counts_have_room_for_whole_ticks_and_then_follow_the_data() -> None:
+    chart = Chart(series_for(validation=False))
+    scale = {axis.label: axis.scale for axis in chart._figure.axes}
+    edges, steps = scale["Edges in the circuit"], scale["Step"]
+    chart.append([record(1, hard_edge_count=6), record(2, hard_edge_count=10)])
+    chart.draw()
+    assert (edges.max, steps.max) == (10, 10)
+    chart.append([record(step, hard_edge_count=11) for step in range(3, 12)])
+    chart.draw()
+    assert (edges.max, steps.max) == (None, None)
+    chart.clear()
+    chart.draw()
+    assert (edges.max, steps.max) == (10, 10)
+
+
 def test_a_long_run_keeps_its_peak_and_few_points() -> None:
     chart = Chart(series_for(validation=False))
     chart.append([record(step, loss=9.0 if step == 4321 else 1.0) for step in range(1, 20_001)])

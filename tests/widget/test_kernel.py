@@ -164,7 +164,7 @@ def test_clicks_work_while_a_cell_awaits_the_end(kernel: Kernel) -> None:
 
 
 def test_the_browser_gets_few_messages_and_always_the_last_state(kernel: Kernel) -> None:
-    panel = make(kernel, 300, "validation_dataloader=prompts")
+    panel = make(kernel, 200, "validation_dataloader=prompts")
     start = len(kernel.seen)
     kernel.run("probe.start(); probe.wait(60)")
     loss = kernel.run("print(probe.history[-1].loss)")
@@ -186,7 +186,7 @@ def test_the_browser_gets_few_messages_and_always_the_last_state(kernel: Kernel)
         for _, m in messages
         if "x" in m["content"]["data"].get("state", {})
     }
-    assert list(line_lengths.values()) == [[900]] * 5
+    assert list(line_lengths.values()) == [[600]] * 5
 
 
 def test_nothing_is_printed_into_cells(kernel: Kernel) -> None:
