@@ -7,9 +7,11 @@ destination module. See "Transformer Circuit Metrics are not Robust" (arXiv 2407
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -282,6 +284,20 @@ class Graph:
             and edge.dest == self.dests[module.rows[head]]
             and edge.src == self.srcs[src_idx]
         )
+
+    def edges_at(self, places: Iterable[int]) -> list[Edge]:
+        """The edges at these positions of a flat vector of all edges."""
+        sizes = [self.n_positions * len(m.rows) * m.n_sources for m in self.modules]
+        starts = list(accumulate(sizes, initial=0))
+        found = []
+        for place in places:
+            index = bisect_right(starts, place) - 1
+            module = self.modules[index]
+            rest, src = divmod(place - starts[index], module.n_sources)
+            position, row = divmod(rest, len(module.rows))
+            seq_idx = None if self.seq_len is None else position
+            found.append(Edge(self.srcs[src], self.dests[module.rows[row]], seq_idx))
+        return found
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat vector `[edges]`, one per destination module in its mask shape."""

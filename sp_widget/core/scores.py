@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sp_widget.core.graph import Edge, Graph
 from sp_widget.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+    from pandas import DataFrame
+
+_SHOWN_IN_TEXT, _SHOWN_IN_TABLE = 3, 20
 
 
 class PruneScores(dict[str, Tensor]):
@@ -16,9 +25,77 @@ class PruneScores(dict[str, Tensor]):
 
     `blocks.1.hook_q_input` holds `[heads, sources]`, `blocks.1.hook_mlp_in` holds `[sources]`,
     with a leading `[seq]` where every token position has its own edges. The importance of an
-    edge is the absolute value of its score. A plain `dict` in all respects: the class only
-    tells that these are scores.
+    edge is the absolute value of its score.
+
+    A plain `dict` that also knows its edges by name. Made from a dictionary that was loaded
+    from a file: `PruneScores(tensors, model.graph)`.
     """
+
+    def __init__(self, scores: Mapping[str, Tensor], graph: Graph) -> None:
+        shapes = {name: tuple(score.shape) for name, score in scores.items()}
+        wanted = {module.name: module.mask_shape(graph.seq_len) for module in graph.modules}
+        if shapes != wanted:
+            raise ArgumentError("scores", f"tensors of the shapes {wanted}", shapes)
+        super().__init__(scores)
+        self.graph = graph
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PruneScores, (dict(self), self.graph)
+
+    def top(self, n_edges: int) -> list[tuple[Edge, float]]:
+        """The `n_edges` most important edges with their scores, the most important first."""
+        importance = flat_importance(self)
+        n_edges = min(n_edges, len(importance))
+        order = importance.argsort(descending=True, stable=True)[:n_edges]
+        edges = self.graph.edges_at(order.tolist())
+        return [(edge, edge.prune_score(self).item()) for edge in edges]
+
+    def to_dataframe(self) -> DataFrame:
+        """All edges as a pandas table, the most important first.
+
+        Columns: `edge`, `source`, `destination`, `position` (`None` where an edge stands for
+        all token positions), `score`.
+        """
+        import pandas
+
+        rows = [
+            (edge.name, edge.src.name, edge.dest.name, edge.seq_idx, score)
+            for edge, score in self.top(self.graph.n_edges)
+        ]
+        columns = ["edge", "source", "destination", "position", "score"]
+        return pandas.DataFrame(rows, columns=columns)
+
+    def to_networkx(self, n_edges: int) -> MultiDiGraph:
+        """The circuit of the `n_edges` most important edges as a networkx graph.
+
+        Nodes are those of the method by name; an edge has the attributes `score` and `position`,
+        which is also its key, so that token-wise edges stay apart.
+        """
+        import networkx
+
+        circuit = networkx.MultiDiGraph()
+        for edge, score in self.top(n_edges):
+            circuit.add_edge(
+                edge.src.name, edge.dest.name, edge.seq_idx, score=score, position=edge.seq_idx
+            )
+        return circuit
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{edge!r} {score:.2f}" for edge, score in self.top(_SHOWN_IN_TEXT))
+        return f"PruneScores({self.graph.n_edges:,} edges; highest: {best})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{rank}</td><td>{escape(edge.src.name)}</td><td>{escape(edge.dest.name)}</td>"
+            f"<td>{'' if edge.seq_idx is None else edge.seq_idx}</td><td>{score:.3f}</td></tr>"
+            for rank, (edge, score) in enumerate(self.top(_SHOWN_IN_TABLE), start=1)
+        )
+        titles = ("", "source", "destination", "position", "score")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        return (
+            f"<table><caption>Prune scores of {self.graph.n_edges:,} edges, highest first"
+            f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        )
 
 
 def flat_importance(prune_scores: Mapping[str, Tensor]) -> Float[Tensor, " edges"]:

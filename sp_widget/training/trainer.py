@@ -135,7 +135,7 @@ class SubnetworkProbing:
         """Scores of all edges as trained so far: a copy, on the CPU."""
         scores = scores_from_parameters(self._theta, self.config.tree_optimisation).cpu()
         parts = self.model.graph.split(scores).items()
-        return PruneScores({name: part.clone() for name, part in parts})
+        return PruneScores({name: part.clone() for name, part in parts}, self.model.graph)
 
     # --- training ---------------------------------------------------------------------------
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 
+from sp_widget.core.graph import BlockShape, Graph
 from sp_widget.core.scores import (
     PruneScores,
     flat_importance,
@@ -13,22 +17,78 @@ from sp_widget.core.scores import (
 )
 from sp_widget.errors import ArgumentError
 
-SCORES = PruneScores(
-    {
-        "blocks.0.hook_q_input": torch.tensor([[0.5], [-3.0]]),
-        "blocks.0.hook_mlp_in": torch.tensor([2.0, 0.0, -1.0]),
-    }
-)
+SCORES = {
+    "blocks.0.hook_q_input": torch.tensor([[0.5], [-3.0]]),
+    "blocks.0.hook_mlp_in": torch.tensor([2.0, 0.0, -1.0]),
+}
 
 
 def _chosen(scores: dict[str, torch.Tensor], n: int) -> list[bool]:
     return [bool(x) for mask in top_edges(scores, n).values() for x in mask.flatten()]
 
 
-def test_prune_scores_are_a_plain_dictionary() -> None:
-    assert isinstance(SCORES, dict)
-    assert list(SCORES) == ["blocks.0.hook_q_input", "blocks.0.hook_mlp_in"]
-    assert dict(SCORES) == SCORES
+def scores_of(graph: Graph) -> PruneScores:
+    """Scores 0, -1, 2, -3, ... in the order of the flat vector of all edges."""
+    flat = torch.arange(graph.n_edges, dtype=torch.float32)
+    flat[1::2] *= -1
+    return PruneScores(graph.split(flat), graph)
+
+
+GRAPH = Graph([BlockShape(n_heads=2, n_kv_heads=1)])
+POSITIONS = Graph([BlockShape(n_heads=2, n_kv_heads=1)], seq_len=3)
+
+
+def test_prune_scores_are_a_dictionary_that_knows_its_edges() -> None:
+    scores = scores_of(GRAPH)
+    assert isinstance(scores, dict)
+    assert list(scores) == [module.name for module in GRAPH.modules]
+    # The last edges of the flat vector are those into `Resid End`, source after source.
+    top = [(edge.name, score) for edge, score in scores.top(3)]
+    last = GRAPH.n_edges - 1
+    assert top == [
+        ("MLP 0->Resid End", -last if last % 2 else last),
+        ("A0.1->Resid End", last - 1 if last % 2 else -(last - 1)),
+        ("A0.0->Resid End", -(last - 2) if last % 2 else last - 2),
+    ]
+
+
+@pytest.mark.parametrize("graph", [GRAPH, POSITIONS])
+def test_every_edge_is_in_the_table_once_with_its_own_score(graph: Graph) -> None:
+    scores = scores_of(graph)
+    table = scores.to_dataframe()
+    assert len(table) == graph.n_edges
+    assert (table["score"].abs().diff().dropna() <= 0).all()
+    by_name = {(row.edge, row.position): row.score for row in table.itertuples(index=False)}
+    for edge in graph.edges:
+        assert by_name[edge.name, edge.seq_idx] == edge.prune_score(scores).item()
+
+
+def test_a_circuit_as_a_networkx_graph_has_exactly_its_edges() -> None:
+    scores = scores_of(POSITIONS)
+    circuit = scores.to_networkx(10)
+    expected = {(e.src.name, e.dest.name, e.seq_idx): score for e, score in scores.top(10)}
+    assert {
+        (a, b, key): data["score"] for a, b, key, data in circuit.edges(keys=True, data=True)
+    } == (expected)
+
+
+def test_prune_scores_survive_pickling_and_copying() -> None:
+    scores = scores_of(GRAPH)
+    for copied in (pickle.loads(pickle.dumps(scores)), copy.deepcopy(scores)):
+        assert isinstance(copied, PruneScores)
+        assert all(torch.equal(copied[name], scores[name]) for name in scores)
+        assert [str(e) for e, _ in copied.top(2)] == [str(e) for e, _ in scores.top(2)]
+
+
+def test_scores_of_another_model_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="scores: wanted tensors of the shapes"):
+        PruneScores(dict(scores_of(GRAPH)), POSITIONS)
+
+
+def test_a_notebook_shows_the_highest_scores_as_a_table() -> None:
+    html = scores_of(GRAPH)._repr_html_()
+    assert "<td>MLP 0</td><td>Resid End</td>" in html
+    assert "11 edges; highest: MLP 0->Resid End" in repr(scores_of(GRAPH))
 
 
 def test_importance_is_the_absolute_score_module_after_module() -> None:

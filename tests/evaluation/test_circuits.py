@@ -26,7 +26,7 @@ def _scores(model: PatchableModel) -> PruneScores:
     """Signed, without ties, the largest in size at random."""
     draw = torch.Generator().manual_seed(0)
     flat = torch.randn(model.n_edges, generator=draw)
-    return PruneScores(model.graph.split(flat))
+    return PruneScores(model.graph.split(flat), model.graph)
 
 
 def _plain(model: PatchableModel, side: str) -> dict[int, Tensor]:

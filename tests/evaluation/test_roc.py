@@ -27,7 +27,7 @@ def _scores(model: PatchableModel, values: Sequence[float]) -> PruneScores:
     """One value an edge, in the order of `_edges`."""
     flat = torch.zeros(model.n_edges)
     flat[model.graph.flat_index(_edges(model))] = torch.tensor(values)
-    return PruneScores(model.graph.split(flat))
+    return PruneScores(model.graph.split(flat), model.graph)
 
 
 def test_a_perfect_ranking_has_1_a_reversed_one_0_and_no_ranking_one_half() -> None:

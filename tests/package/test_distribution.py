@@ -25,7 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # those of the running one. `make test-install` sets this and installs everything from nothing.
 FULL_INSTALL = "SP_WIDGET_FULL_INSTALL" in os.environ
 
-BUNDLE = {"sp_widget/static/panel.js", "sp_widget/static/panel.css"}
+BUNDLE = {
+    f"sp_widget/static/{widget}.{kind}" for widget in ("circuit", "panel") for kind in ("css", "js")
+}
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -106,7 +108,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_the_wheel_contains_the_built_javascript(wheel_files: dict[str, int]) -> None:
     assert wheel_files.keys() >= BUNDLE
-    assert wheel_files["sp_widget/static/panel.js"] > 1000
+    for name in BUNDLE:
+        assert wheel_files[name] > 1000, name
 
 
 def test_the_wheel_contains_every_file_of_the_package(wheel_files: dict[str, int]) -> None:

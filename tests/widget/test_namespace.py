@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from sp_widget.core.graph import BlockShape, Graph
 from sp_widget.core.scores import PruneScores
 from sp_widget.errors import StateError
 from sp_widget.widget.namespace import Delivery, name_problem, notebook_variables
 
-SCORES = PruneScores({"blocks.0.hook_mlp_in": torch.ones(1)})
+GRAPH = Graph([BlockShape(n_heads=1, n_kv_heads=1)])
+SCORES = PruneScores(GRAPH.split(torch.ones(GRAPH.n_edges)), GRAPH)
 
 
 @pytest.mark.parametrize("name", ["prune_scores", "_x", " scores ", "größe", "match"])
@@ -45,7 +47,9 @@ def test_a_free_name_gets_the_scores() -> None:
 
 
 def test_older_scores_are_replaced_without_a_question() -> None:
-    variables: dict[str, Any] = {"mine": PruneScores()}
+    variables: dict[str, Any] = {
+        "mine": PruneScores(GRAPH.split(torch.zeros(GRAPH.n_edges)), GRAPH)
+    }
     Delivery("mine", lambda: variables).deliver(SCORES)
     assert variables["mine"] is SCORES
 
