@@ -37,9 +37,7 @@ def array(name: str) -> Tensor:
 
 def arrays_under(prefix: str) -> dict[str, Tensor]:
     """The arrays of a folder of `golden.npz`, by the rest of their names."""
-    return {
-        name.removeprefix(prefix): array(name) for name in _arrays() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): array(name) for name in _arrays() if name.startswith(prefix)}
 
 
 @cache
