@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from sp_widget.evaluation.circuits import run_circuits as run_circuits
     from sp_widget.evaluation.roc import auroc as auroc
     from sp_widget.training.config import SubnetworkProbingConfig as SubnetworkProbingConfig
+    from sp_widget.training.estimate import Estimate as Estimate
+    from sp_widget.training.estimate import estimate as estimate
     from sp_widget.training.record import StepRecord as StepRecord
     from sp_widget.training.subnetwork_probing import (
         subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
@@ -68,6 +70,7 @@ _HOMES = {
     "evaluation.circuits": ["run_circuits"],
     "evaluation.roc": ["auroc"],
     "training.config": ["SubnetworkProbingConfig"],
+    "training.estimate": ["Estimate", "estimate"],
     "training.record": ["StepRecord"],
     "training.subnetwork_probing": ["subnetwork_probing_prune_scores"],
     "training.trainer": ["SubnetworkProbing"],

@@ -39,6 +39,7 @@ class Architecture:
         self.family = family_of(bridge)
         self.bridge = bridge
         self.cfg = bridge.cfg
+        self.d_mlp = int(getattr(self.cfg, "d_mlp", None) or 4 * self.cfg.d_model)
         self._refuse_active_dropout()
         self._final_norm = read_norm(self._final_norm_component(), self.cfg)
         self.blocks = tuple(

@@ -34,6 +34,9 @@ from sp_widget.errors import ArgumentError
 
 ALL_POSITIONS = slice(None)
 
+_MLP_COPIES = 8
+"""Tensors of the MLP's hidden size that autograd keeps at most: GELU in its tanh form keeps six."""
+
 _BLOCKS_AT_ONCE = 4
 """Blocks whose gradients go back to the sources before them in one product: the sources'
 buffers, the largest of all, are read and written a quarter as often."""
@@ -345,6 +348,25 @@ class Engine:
         block_rows = [len(span.rows) for span in self.graph.spans]
         chunk_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
         return Workspace(embed, len(self.graph.srcs), block_rows, chunk_rows, keep_all)
+
+    def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
+        """About how many bytes a differentiable run takes beside its inputs.
+
+        Exact for the buffers; for what autograd keeps inside the nodes, an upper estimate.
+        """
+        batch, seq, d_model = embed.shape
+        block_rows = [len(span.rows) for span in self.graph.spans]
+        chunk_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
+        streams = max(block_rows) if recompute else sum(block_rows)
+        buffers = (2 * len(self.graph.srcs) + streams + chunk_rows) * d_model
+        inside = [
+            4 * block.attention.project_in.bias.numel()
+            + 4 * block.attention.n_heads * seq
+            + _MLP_COPIES * (self.architecture.d_mlp if block.mlp is not None else 0)
+            for block in self.architecture.blocks
+        ]
+        kept = max(inside) if recompute else sum(inside)
+        return batch * seq * (buffers + kept) * embed.element_size()
 
     def release(self, tape: Tape) -> None:
         """Give back the buffers of a run."""

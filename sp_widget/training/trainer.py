@@ -64,7 +64,8 @@ class SubnetworkProbing:
         # Validation draws from its own stream, so that it does not change the training.
         self._generator = torch.Generator(device).manual_seed(self.seed)
         self._validation_generator = torch.Generator(device).manual_seed(self.seed + 1)
-        self._batches: list[PreparedBatch] = []
+        self.batches: list[PreparedBatch] = []
+        """What was prepared of each training batch; to be read only."""
         self._validation_batches: list[PreparedBatch] = []
         self.prepared = False
 
@@ -144,8 +145,8 @@ class SubnetworkProbing:
 
         `step` and `run` do this by themselves. Abandoned half-way, it starts over.
         """
-        self._batches, self._validation_batches, self.prepared = [], [], False
-        loaders = [(self.dataloader, self._batches)]
+        self.batches, self._validation_batches, self.prepared = [], [], False
+        loaders = [(self.dataloader, self.batches)]
         if self.validation_dataloader is not None:
             loaders.append((self.validation_dataloader, self._validation_batches))
         total = sum(len(loader) for loader, _ in loaders)
@@ -171,7 +172,7 @@ class SubnetworkProbing:
                 pass
         started = time.perf_counter()
         config, theta = self.config, self._theta
-        here = self._batches[self.step_count % len(self._batches)]
+        here = self.batches[self.step_count % len(self.batches)]
 
         logits = self._run_circuit(theta, here, self._generator, config.dropout_p)
         faithfulness = self._faithfulness(logits, here)
@@ -186,7 +187,7 @@ class SubnetworkProbing:
         validation, validation_hard = self._validate()
         record = StepRecord(
             step=self.step_count + 1,
-            epoch=self.step_count // len(self._batches) + 1,
+            epoch=self.step_count // len(self.batches) + 1,
             loss=loss.item(),
             faithfulness=faithfulness.item(),
             regularizer=sparsity.item(),

@@ -50,6 +50,7 @@ STYLE = """
   --bq-background: transparent;
   --bq-plotarea-background-fill: transparent;
 }
+.sp-chart .bqplot.figure { margin: 0; }
 .sp-chart .sp-legend {
   display: flex;
   flex-wrap: wrap;

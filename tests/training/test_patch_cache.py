@@ -34,9 +34,9 @@ def test_recomputing_blocks_gives_the_same_scores_bit_by_bit() -> None:
 
 
 def test_a_recomputed_patch_is_not_kept() -> None:
-    batch = trained(cache="recompute")._batches[0]
+    batch = trained(cache="recompute").batches[0]
     assert batch.patch() is not batch.patch()
-    kept = trained(cache="device")._batches[0]
+    kept = trained(cache="device").batches[0]
     assert kept.patch() is kept.patch()
 
 
@@ -44,7 +44,7 @@ def test_a_mean_over_the_dataset_is_made_once_whatever_the_cache() -> None:
     trainer = trained(
         tree_optimisation=True, ablation_type=AblationType.TOKENWISE_MEAN_CORRUPT, cache="recompute"
     )
-    first, second = trainer._batches
+    first, second = trainer.batches
     assert first.patch() is second.patch()
 
 

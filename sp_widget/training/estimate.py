@@ -1,0 +1,87 @@
+"""What a training will take, before it is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch.utils.data import Subset
+
+from sp_widget.core.data import PromptDataLoader
+from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.patch_cache import CacheMode, choose_mode, free_memory, patch_bytes
+from sp_widget.training.trainer import SubnetworkProbing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The expected cost of a training."""
+
+    n_edges: int
+    n_steps: int
+    seconds_per_step: float
+    """Measured on a trial step."""
+    cache: CacheMode
+    """Where patch activations would wait between steps."""
+    memory_needed: int
+    """Bytes on the model's device beyond the model itself: buffers, and what is cached there."""
+    memory_free: int
+    """Bytes that can still be taken there, before anything of this training is made."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps together."""
+        return self.n_steps * self.seconds_per_step
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is memory enough."""
+        return self.memory_needed <= self.memory_free
+
+    def __repr__(self) -> str:
+        verdict = "" if self.fits else ", MORE THAN IS FREE"
+        return (
+            f"Estimate({self.n_edges:,} edges, {self.n_steps:,} steps of "
+            f"{self.seconds_per_step:.3g} s: {self.seconds:.3g} s; memory "
+            f"{self.memory_needed / 1e9:.2f} GB of {self.memory_free / 1e9:.2f} GB free{verdict}; "
+            f"patch activations: {self.cache})"
+        )
+
+
+def estimate(
+    model: PatchableModel,
+    dataloader: PromptDataLoader,
+    config: SubnetworkProbingConfig | None = None,
+) -> Estimate:
+    """Make one trial step on the first batch, and say what the whole training will take.
+
+    The trial leaves nothing behind but the model's work buffers, which the training uses again.
+    Without validation data; with it, a step takes longer by two forward passes.
+    """
+    config = SubnetworkProbingConfig() if config is None else config
+    free = free_memory(model.device)
+    # The first step makes the buffers; the second is like all that follow.
+    trial_config = replace(config, epochs=2, cache="device", seed=0)
+    trial = SubnetworkProbing(model, _first_batch(dataloader), trial_config)
+    trial.step()
+    seconds = trial.step().seconds
+
+    (batch,) = trial.batches
+    patch = batch.patch()
+    mode = choose_mode(config.cache, patch_bytes(patch) * len(dataloader), model.device)
+    on_device = mode == "device" or (mode == "host" and model.device.type == "cpu")
+    n_patches = len(dataloader) if on_device and not config.ablation_type.mean_over_dataset else 1
+    buffers = model.engine.run_bytes(batch.inputs.embed, config.recompute)
+    return Estimate(
+        n_edges=model.n_edges,
+        n_steps=config.epochs * len(dataloader),
+        seconds_per_step=seconds,
+        cache=mode,
+        memory_needed=buffers + n_patches * patch_bytes(patch),
+        memory_free=free,
+    )
+
+
+def _first_batch(dataloader: PromptDataLoader) -> PromptDataLoader:
+    n_prompts = len(next(iter(dataloader)).clean)
+    return PromptDataLoader(Subset(dataloader.dataset, range(n_prompts)), batch_size=n_prompts)

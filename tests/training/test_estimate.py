@@ -1,0 +1,64 @@
+"""What a training will take is told before it starts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from sp_widget.core.patchable_model import patchable_model
+from sp_widget.training import patch_cache
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.estimate import estimate
+from sp_widget.training.trainer import SubnetworkProbing
+from tests import models
+
+
+def test_counts_are_those_of_the_training() -> None:
+    model, loader = patchable_model(models.bridge("gpt2")), models.dataloader(batch_size=3)
+    config = SubnetworkProbingConfig(epochs=4)
+    told = estimate(model, loader, config)
+    trainer = SubnetworkProbing(model, loader, config)
+    assert (told.n_edges, told.n_steps) == (model.n_edges, trainer.n_steps)
+    assert told.seconds == told.n_steps * told.seconds_per_step > 0
+    assert told.fits
+    assert "110 edges" in repr(told)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "native-gqa-rotary", "llama", "native-attention-only"])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_memory_is_about_what_a_fresh_training_allocates(kind: str, recompute: bool) -> None:
+    """Against torch's own count of what is allocated at once during preparation and a step."""
+    loader = models.dataloader(batch_size=32, n_prompts=64)
+    config = SubnetworkProbingConfig(recompute=recompute, seed=0)
+    told = estimate(patchable_model(models.bridge(kind)), loader, config).memory_needed
+    trainer = SubnetworkProbing(patchable_model(models.bridge(kind)), loader, config)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        trainer.step()
+    at_once = peak = 0
+    for event in profiled.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            at_once += event.nbytes()
+            peak = max(peak, at_once)
+    assert 0.6 * peak < told < 1.6 * peak
+
+
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sp_widget.training.estimate.free_memory", lambda device: 1000)
+    told = estimate(patchable_model(models.bridge("gpt2")), models.dataloader())
+    assert not told.fits
+    assert "MORE THAN IS FREE" in repr(told)
+
+
+def test_a_dataset_that_does_not_fit_is_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch_cache, "free_memory", lambda device: 10_000)
+    config = SubnetworkProbingConfig(epochs=1)
+    told = estimate(patchable_model(models.bridge("gpt2")), models.dataloader(), config)
+    assert told.cache == "recompute"
+
+
+def test_the_trial_changes_no_random_state() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    estimate(patchable_model(models.bridge("gpt2")), models.dataloader())
+    assert torch.equal(torch.get_rng_state(), before)
