@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import * as esbuild from "esbuild";
 
-const WIDGETS = ["panel"];
+const WIDGETS = ["panel", "circuit"];
 const MAX_KILOBYTES = 120;
 
 const here = new URL("./", import.meta.url);

@@ -96,13 +96,11 @@ def test_only_the_output_positions_of_the_model_count(model: PatchableModel) -> 
 
 def test_attention_both_ways_carries_to_earlier_positions() -> None:
     model = patchable_model(bridge("native-bidirectional"), slice_output=None, seq_len=2)
-    circuit = model.graph.split(
-        masks(model.graph, ["1:Resid Start->A0.0.V", "0:A0.0->Resid End"])
-    )
+    circuit = model.graph.split(masks(model.graph, ["1:Resid Start->A0.0.V", "0:A0.0->Resid End"]))
     carrying = model.graph.flatten(edges_on_paths(model, circuit))
     assert int(carrying.sum()) == 2
 
 
 def test_masks_of_another_model_are_refused(model: PatchableModel) -> None:
-    with pytest.raises(ArgumentError, match="^circuit: wanted masks of the shapes"):
+    with pytest.raises(ArgumentError, match=r"^circuit: wanted masks of the shapes"):
         edges_on_paths(model, {"blocks.0.hook_mlp_in": torch.ones(2, dtype=torch.bool)})

@@ -1,0 +1,273 @@
+// Every index below is in range by construction.
+/* eslint-disable @typescript-eslint/no-non-null-assertion */
+
+import type { Graph } from "./graph";
+import type { Kind } from "./model";
+
+/** Where everything is, in CSS pixels; a spot by the middle of its box. */
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  /** The width that there is room for; what is wider scrolls. */
+  readonly available: number;
+  /** For each spot 1 if it has a place in the picture. */
+  readonly shown: Uint8Array;
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  readonly boxWidth: Float32Array;
+  readonly boxHeight: number;
+  /** Whether the ports of a head have room for their letters. */
+  readonly lettered: boolean;
+  /** The distance between two heads, the unit by which long edges swerve. */
+  readonly cell: number;
+  /** The distance between two blocks. */
+  readonly pitch: number;
+  /** The distance between two token positions. */
+  readonly gap: number;
+  readonly columns: readonly { position: number; x: number; width: number }[];
+  readonly rows: readonly { block: number; y: number }[];
+}
+
+interface Measures {
+  gutter: number;
+  margin: number;
+  /** Between the columns of two token positions. */
+  gap: number;
+  minColumn: number;
+  minCell: number;
+  maxCell: number;
+  boxHeight: number;
+  minPitch: number;
+  maxPitch: number;
+  /** What the rows should fill together. */
+  height: number;
+}
+
+const WIDE: Measures = {
+  gutter: 58,
+  margin: 26,
+  gap: 22,
+  minColumn: 50,
+  minCell: 27,
+  maxCell: 92,
+  boxHeight: 24,
+  minPitch: 48,
+  maxPitch: 88,
+  height: 580,
+};
+
+const NARROW: Measures = {
+  ...WIDE,
+  gutter: 22,
+  margin: 12,
+  gap: 8,
+  minColumn: 44,
+  minCell: 22,
+  minPitch: 46,
+  maxPitch: 76,
+  height: 520,
+};
+
+/** Below this width of a head its ports go without their letters. */
+const LETTERED_WIDTH = 34;
+
+/** Below this width of the picture the margins shrink. */
+export const NARROW_WIDTH = 560;
+
+/** The share of the distance between blocks by which an MLP stands above the heads it reads. */
+const RAISED = 0.48;
+
+/** The kinds that have a line of their own above or below the heads of their block. */
+const LINES: readonly Kind[] = ["shared", "head", "attention"];
+/** The distance of such a line from the one below it, in distances between blocks. */
+const LINE_STEP = 0.72;
+
+/** The room that an MLP takes beside the heads, in distances between heads. */
+const MLP_CELLS = 1.3;
+
+/**
+ * Layers from bottom to top: the heads of a block in a row and its MLP beside them, above them if
+ * it reads what they write. Token positions stand side by side.
+ *
+ * `shown` holds 1 for the spots that are part of the picture. Blocks without any close up, and
+ * heads stay as near to where they would be among all as they have room, so that a small circuit
+ * of a large model is a small picture of the same shape.
+ */
+export function layOut(graph: Graph, shown: Uint8Array, available: number): Layout {
+  const size = available < NARROW_WIDTH ? NARROW : WIDE;
+  const blocks = blocksOf(graph);
+  const nBoxes = graph.data.boxes.length;
+  const at = (position: number, block: Block, kind: Kind): number[] =>
+    (block.get(kind) ?? [])
+      .map((box) => position * nBoxes + box)
+      .filter((spot) => shown[spot] === 1);
+  const positions = Array.from({ length: graph.nPositions }, (_, i) => i);
+  const has = (block: Block, kind: Kind): boolean =>
+    positions.some((position) => at(position, block, kind).length > 0);
+
+  const mlpCells = blocks.some((block) => has(block, "mlp")) ? MLP_CELLS : 0;
+  const mostShown = Math.max(
+    1,
+    ...positions.flatMap((position) => blocks.map((block) => at(position, block, "head").length)),
+  );
+  const mostHeads = Math.max(1, ...blocks.map((block) => block.get("head")?.length ?? 0));
+  const room =
+    (available - size.gutter - size.margin - size.gap * (graph.nPositions - 1)) / graph.nPositions;
+  const cell = clamp(room / (mostShown + mlpCells), size.minCell, size.maxCell);
+  const columnWidth = Math.max(
+    size.minColumn,
+    (mostShown + mlpCells) * cell,
+    Math.min(room, (mostHeads + mlpCells) * size.maxCell),
+  );
+  const headsWidth = columnWidth - mlpCells * cell;
+  const content = columnWidth * graph.nPositions + size.gap * (graph.nPositions - 1);
+  const width = Math.max(available, size.gutter + content + size.margin);
+  // What is narrower than the picture stands in its middle.
+  const left = size.gutter + (width - size.gutter - size.margin - content) / 2;
+  const columns = positions.map((position) => ({
+    position,
+    x: left + position * (columnWidth + size.gap),
+    width: columnWidth,
+  }));
+
+  const stack = stackLines(graph, blocks, has);
+  const pitch = clamp(size.height / (stack.top + 0.5), size.minPitch, size.maxPitch);
+  const above = size.boxHeight / 2 + 4;
+  const labels = graph.data.positions ? 22 : 0;
+  const height = above + stack.top * pitch + size.boxHeight / 2 + 6 + labels;
+  const yOf = (line: number): number => above + (stack.top - line) * pitch;
+
+  const x = new Float32Array(graph.nSpots);
+  const y = new Float32Array(graph.nSpots);
+  const boxWidth = new Float32Array(graph.nSpots);
+  const headWidth = Math.min(cell - 4, Math.max(20, Math.min(cell * 0.84, 56)));
+  const mlpWidth = Math.min(cell * 1.12, 60);
+  const endWidth = Math.min(columnWidth - 6, Math.max(150, columnWidth * 0.6));
+  const put = (spots: number[], middles: number[], line: number, widths: number): void => {
+    spots.forEach((spot, i) => {
+      x[spot] = middles[i]!;
+      y[spot] = yOf(line);
+      boxWidth[spot] = widths;
+    });
+  };
+  for (const column of columns) {
+    const middle = [column.x + columnWidth / 2];
+    const beside = [column.x + columnWidth - cell * 0.6];
+    blocks.forEach((block, index) => {
+      const { lines, mlp } = stack.blocks[index]!;
+      put(at(column.position, block, "start"), middle, 0, endWidth);
+      put(at(column.position, block, "end"), middle, stack.top, endWidth);
+      put(at(column.position, block, "mlp"), beside, mlp, mlpWidth);
+      for (const [kind, line] of lines) {
+        const spots = at(column.position, block, kind);
+        const all = block.get(kind) ?? [];
+        const wanted = spots.map((spot) => (all.indexOf(spot % nBoxes) + 0.5) / all.length);
+        const share = headsWidth / all.length;
+        const distance = kind === "head" ? cell : share;
+        put(
+          spots,
+          spaced(
+            wanted.map((w) => w * headsWidth),
+            distance,
+            headsWidth,
+          ).map((w) => column.x + w),
+          line,
+          kind === "head" ? headWidth : Math.max(headWidth, Math.min(0.8 * share, 260)),
+        );
+      }
+    });
+  }
+  return {
+    width,
+    height,
+    available,
+    shown,
+    x,
+    y,
+    boxWidth,
+    boxHeight: size.boxHeight,
+    lettered: headWidth >= LETTERED_WIDTH,
+    cell,
+    pitch,
+    gap: size.gap,
+    columns,
+    rows: stack.blocks
+      .map(({ label }, block) => ({ block, line: label }))
+      .filter(({ line }) => line > 0)
+      .map(({ block, line }) => ({ block, y: yOf(line) })),
+  };
+}
+
+/** The spots of a picture: input and output always, without which nothing has an above or below. */
+export function withEnds(graph: Graph, wanted: Uint8Array): Uint8Array {
+  const { boxes } = graph.data;
+  return wanted.map((one, spot) => {
+    const { kind } = boxes[spot % boxes.length]!;
+    return kind === "start" || kind === "end" ? 1 : one;
+  });
+}
+
+/** The boxes of a block by kind, from left to right. */
+type Block = Map<Kind, number[]>;
+
+function blocksOf(graph: Graph): Block[] {
+  const blocks: Block[] = [];
+  graph.data.boxes.forEach((box, index) => {
+    const block = (blocks[box.block] ??= new Map<Kind, number[]>());
+    block.set(box.kind, [...(block.get(box.kind) ?? []), index]);
+  });
+  return blocks;
+}
+
+/** The lines that boxes stand on, upwards from the input's at 0, in distances between blocks. */
+interface Stack {
+  /** The output's. */
+  top: number;
+  /** For each block its lines, and the one that is labelled; 0: nothing of it is shown. */
+  blocks: { lines: Map<Kind, number>; mlp: number; label: number }[];
+}
+
+function stackLines(
+  graph: Graph,
+  blocks: Block[],
+  has: (block: Block, kind: Kind) => boolean,
+): Stack {
+  let level = 0;
+  const stacked = blocks.map((block) => {
+    const kinds = LINES.filter((kind) => has(block, kind));
+    if (kinds.length === 0 && !has(block, "mlp")) return { lines: new Map(), mlp: 0, label: 0 };
+    level += 1;
+    const lines = new Map<Kind, number>();
+    kinds.forEach((kind, i) => {
+      if (i > 0) level += LINE_STEP;
+      lines.set(kind, level);
+    });
+    const beside =
+      kinds.length === 0 || layerOf(graph, block, "mlp") === layerOf(graph, block, "head");
+    return { lines, mlp: level + (beside ? 0 : RAISED), label: lines.get("head") ?? level };
+  });
+  return { top: level + 1 + RAISED / 2, blocks: stacked };
+}
+
+function layerOf(graph: Graph, block: Block, kind: Kind): number | undefined {
+  const [box] = block.get(kind) ?? [];
+  return box === undefined ? undefined : graph.data.boxes[box]?.layer;
+}
+
+/** Places as near to the wanted ones as a least distance allows, from left to right in the room. */
+export function spaced(wanted: number[], distance: number, room: number): number[] {
+  const least = Math.min(distance, room / Math.max(1, wanted.length));
+  const places = [...wanted];
+  for (let i = 0; i < places.length; i++) {
+    places[i] = Math.max(places[i]!, i === 0 ? least / 2 : places[i - 1]! + least);
+  }
+  for (let i = places.length - 1; i >= 0; i--) {
+    const last = i === places.length - 1;
+    places[i] = Math.min(places[i]!, last ? room - least / 2 : places[i + 1]! - least);
+  }
+  return places;
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, value));
+}

@@ -1,0 +1,123 @@
+import { h, setText } from "../shared/dom";
+import type { Verdict } from "./circuit";
+import { formatCount, formatScore } from "./format";
+import { CARRYING_DASH, PORT_DASHES, VERDICT_DASHES } from "./strokes";
+
+export interface LegendState {
+  hasScores: boolean;
+  strongest: number;
+  hasNegative: boolean;
+  hasPorts: boolean;
+  /** Whether the ports in the picture carry their letters. */
+  lettered: boolean;
+  /** Whether edges of the circuit lie on no path. */
+  hasIdle: boolean;
+  /** Whether attention carries something from one token position to another. */
+  carries: boolean;
+  /** Edges of each verdict; null: nothing is compared. */
+  verdicts: Record<Verdict, number> | null;
+  auroc: number | null;
+}
+
+export interface Legend {
+  element: HTMLElement;
+  show(state: LegendState): void;
+}
+
+const VERDICTS: Record<Verdict, string> = {
+  hit: "Hits: known and in the circuit",
+  miss: "Misses: known, not in the circuit",
+  extra: "Extras: in the circuit, not known",
+};
+
+/** What the lines mean: scores by colour and width, or hits, misses and extras. */
+export function createLegend(): Legend {
+  const lowest = h("span", {});
+  const highest = h("span", {});
+  const bar = h("span", { class: "spc-ramp", "aria-hidden": "true" });
+  const scale = h("li", { class: "spc-key" }, "Score", lowest, bar, highest);
+  const verdicts = (Object.keys(VERDICTS) as Verdict[]).map((verdict) => {
+    const count = h("b", { class: "spc-count" });
+    const text = h("span", {}, VERDICTS[verdict]);
+    const item = h(
+      "li",
+      { class: "spc-key" },
+      sample(VERDICT_DASHES[verdict], `spc-sample-${verdict}`),
+      text,
+      count,
+    );
+    return { verdict, item, count };
+  });
+  const ports = (["Q", "K", "V"] as const).map((port) =>
+    h("li", { class: "spc-key" }, sample(PORT_DASHES[port], "spc-sample-score"), port),
+  );
+  const order = h("li", { class: "spc-key" }, "Below a head: Q left, K middle, V right");
+  const idle = h(
+    "li",
+    { class: "spc-key" },
+    h("span", { class: "spc-sample-idle", "aria-hidden": "true" }),
+    "On no path from input to output",
+  );
+  const carries = h(
+    "li",
+    { class: "spc-key" },
+    sample(CARRYING_DASH, "spc-sample-carrying"),
+    "Attention between tokens",
+  );
+  const score = h("b", { class: "spc-count" });
+  const auroc = h(
+    "li",
+    { class: "spc-key", title: "The chance that a known edge scores above any other edge" },
+    "AUROC",
+    score,
+  );
+  const element = h(
+    "ul",
+    { class: "spc-legend", "aria-label": "Legend" },
+    scale,
+    ...verdicts.map(({ item }) => item),
+    ...ports,
+    order,
+    carries,
+    idle,
+    auroc,
+  );
+
+  return {
+    element,
+    show(state) {
+      const compared = state.verdicts;
+      element.hidden = !state.hasScores;
+      scale.hidden = compared !== null;
+      bar.classList.toggle("spc-ramp-signed", state.hasNegative);
+      setText(lowest, state.hasNegative ? formatScore(-state.strongest) : "0");
+      setText(highest, formatScore(state.strongest));
+      for (const { verdict, item, count } of verdicts) {
+        item.hidden = compared === null;
+        setText(count, compared ? formatCount(compared[verdict]) : "");
+      }
+      for (const port of ports) port.hidden = compared !== null || !state.hasPorts;
+      order.hidden = !state.hasPorts || state.lettered;
+      idle.hidden = !state.hasIdle;
+      carries.hidden = !state.carries;
+      auroc.hidden = state.auroc === null;
+      setText(score, state.auroc === null ? "" : state.auroc.toFixed(3));
+    },
+  };
+}
+
+/** A piece of line as the picture has it. */
+function sample(dash: readonly number[], name: string): SVGElement {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", `spc-sample ${name}`);
+  svg.setAttribute("viewBox", "0 0 34 8");
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+  line.setAttribute("x1", "1");
+  line.setAttribute("x2", "33");
+  line.setAttribute("y1", "4");
+  line.setAttribute("y2", "4");
+  line.setAttribute("stroke-dasharray", dash.join(" "));
+  svg.append(line);
+  return svg;
+}

@@ -1,0 +1,165 @@
+// Every index below is in range by construction.
+/* eslint-disable @typescript-eslint/no-non-null-assertion */
+
+import { verdictOn, type Circuit, type Verdict } from "./circuit";
+import { curveOf, portHeight, portX } from "./geometry";
+import { destinationOf, type Graph } from "./graph";
+import type { Layout } from "./layout";
+import type { Port } from "./model";
+import type { Palette } from "./palette";
+import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
+
+/** Edges that are drawn one by one; weaker ones are part of the haze. */
+export const CRISP_EDGES = 400;
+
+/** What a picture is made of. */
+export interface Scene {
+  graph: Graph;
+  layout: Layout;
+  circuit: Circuit;
+  scores: Float32Array;
+  /** The largest absolute score. */
+  strongest: number;
+  palette: Palette;
+  onlyPaths: boolean;
+  compare: boolean;
+  /** How far the picture is scrolled. */
+  left: number;
+}
+
+const UNDERNEATH: Record<Verdict, number> = { extra: 0, miss: 1, hit: 2 };
+
+/** The edges that stand out, the most important last, so that it lies on top. */
+export function crispEdges(scene: Scene): number[] {
+  const { circuit, compare, graph } = scene;
+  const edges: number[] = compare ? [...circuit.misses] : [];
+  for (let rank = 0; rank < circuit.size; rank++) {
+    const edge = circuit.order[rank]!;
+    if (isCrisp(scene, edge, rank)) edges.push(edge);
+  }
+  edges.reverse();
+  const layer = (edge: number): number => {
+    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
+    const idle = verdict !== "miss" && !circuit.carrying[edge];
+    return (idle ? 0 : 10) + (verdict ? UNDERNEATH[verdict] : 0);
+  };
+  return edges.sort((a, b) => layer(a) - layer(b));
+}
+
+/** For each edge 1 if it is part of the haze. */
+export function hazeEdges(scene: Scene): Uint8Array {
+  const { circuit, graph, onlyPaths } = scene;
+  const marks = new Uint8Array(graph.nEdges);
+  for (let rank = CRISP_EDGES; rank < circuit.size; rank++) {
+    const edge = circuit.order[rank]!;
+    if (!isCrisp(scene, edge, rank) && (!onlyPaths || circuit.carrying[edge])) marks[edge] = 1;
+  }
+  return marks;
+}
+
+function isCrisp(
+  { circuit, compare, graph, onlyPaths }: Scene,
+  edge: number,
+  rank: number,
+): boolean {
+  if (onlyPaths && !circuit.carrying[edge]) return false;
+  return rank < CRISP_EDGES || (compare && graph.official?.[edge] === 1);
+}
+
+/** Draws edges in the order in which they are given, those of one stroke together. */
+export function drawEdges(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  edges: readonly number[],
+  fade: boolean,
+): void {
+  const { graph, layout, circuit, scores, palette, compare } = scene;
+  let batch: { key: string; stroke: Stroke; edges: number[] }[] = [];
+  let level = "";
+  const flush = (): void => {
+    for (const { stroke, edges: together } of batch) {
+      context.strokeStyle = stroke.colour;
+      context.lineWidth = stroke.width;
+      context.globalAlpha = stroke.alpha;
+      context.setLineDash([...stroke.dash]);
+      context.beginPath();
+      for (const edge of together) {
+        const [x1, y1, cx1, cy1, cx2, cy2, x2, y2] = curveOf(graph, layout, edge);
+        context.moveTo(x1, y1);
+        context.bezierCurveTo(cx1, cy1, cx2, cy2, x2, y2);
+      }
+      context.stroke();
+    }
+    batch = [];
+  };
+  for (const edge of edges) {
+    const { port } = destinationOf(graph, edge);
+    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
+    const faded = fade && verdict !== "miss" && !circuit.carrying[edge];
+    const stroke = strokeOf(palette, scores[edge] ?? 0, scene.strongest, port, verdict, faded);
+    // Within a shade, strokes differ only by their dashes: their order is of no matter.
+    const next = `${stroke.colour} ${stroke.width} ${stroke.alpha}`;
+    if (next !== level) flush();
+    level = next;
+    const key = stroke.dash.join(" ");
+    const found = batch.find((one) => one.key === key);
+    if (found) found.edges.push(edge);
+    else batch.push({ key, stroke, edges: [edge] });
+  }
+  flush();
+  context.globalAlpha = 1;
+  context.setLineDash([]);
+}
+
+/**
+ * Draws where attention carries information from one token position to others: a line through the
+ * row of a head, from the first position where it reads to the last where it writes.
+ */
+export function drawCarrying(context: CanvasRenderingContext2D, scene: Scene): void {
+  const { layout, palette } = scene;
+  context.strokeStyle = palette.muted;
+  context.lineWidth = 1;
+  context.setLineDash([...CARRYING_DASH]);
+  context.beginPath();
+  for (const [from, to] of scene.circuit.moves) {
+    context.moveTo(layout.x[from]!, layout.y[from]!);
+    context.lineTo(layout.x[to]!, layout.y[to]!);
+  }
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** Draws the ports that edges end at, lettered where there is room. */
+export function drawPorts(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  edges: readonly number[],
+): void {
+  const { graph, layout, palette } = scene;
+  const ports = new Map<string, { spot: number; port: Port }>();
+  for (const edge of edges) {
+    const { port } = destinationOf(graph, edge);
+    const spot = graph.to[edge]!;
+    if (port) ports.set(`${spot} ${port}`, { spot, port });
+  }
+  const width = layout.lettered ? 11 : 5;
+  const height = portHeight(layout);
+  context.font = "bold 8.5px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 1;
+  context.fillStyle = layout.lettered ? palette.ground : palette.muted;
+  context.strokeStyle = palette.muted;
+  const places = [...ports.values()].map(({ spot, port }) => ({
+    port,
+    x: portX(graph, layout, spot, port),
+    y: layout.y[spot]! + layout.boxHeight / 2 - 1,
+  }));
+  context.beginPath();
+  for (const { x, y } of places) context.rect(x - width / 2, y, width, height);
+  context.fill();
+  context.stroke();
+  if (!layout.lettered) return;
+  context.fillStyle = palette.text;
+  for (const { port, x, y } of places) context.fillText(port, x, y + height / 2 + 0.5);
+}

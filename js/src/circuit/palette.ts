@@ -1,0 +1,56 @@
+import { h } from "../shared/dom";
+
+const NAMES = ["hit", "miss", "extra", "haze", "text", "muted", "ground", "line"] as const;
+
+/** The colours of a canvas, which knows no stylesheet. */
+export interface Palette extends Record<(typeof NAMES)[number], string> {
+  /** From the weakest to the strongest score. */
+  positive: string[];
+  negative: string[];
+}
+
+/** Shades of a ramp: as many as an eye tells apart in a line. */
+export const SHADES = 8;
+
+/**
+ * Reads the colours of the stylesheet, and again when the theme changes: elements that nobody sees
+ * carry them as their text colour, with a transition of no length that tells of every change.
+ */
+export function createPalette(
+  changed: () => void,
+  signal: AbortSignal,
+): { element: HTMLElement; read(): Palette } {
+  const probe = (colour: string): HTMLElement =>
+    h("i", { class: "spc-probe", style: `color:${colour}` });
+  const ramp = (name: string): HTMLElement[] =>
+    Array.from({ length: SHADES }, (_, i) => {
+      const share = Math.round((100 * i) / (SHADES - 1));
+      return probe(
+        `color-mix(in oklab, var(--spc-${name}-high) ${share}%, var(--spc-${name}-low))`,
+      );
+    });
+  const positive = ramp("positive");
+  const negative = ramp("negative");
+  const plain = NAMES.map((name) => ({ name, of: probe(`var(--spc-${name})`) }));
+  const element = h(
+    "div",
+    { class: "spc-probes", "aria-hidden": "true" },
+    ...positive,
+    ...negative,
+    ...plain.map(({ of }) => of),
+  );
+  element.addEventListener("transitionend", changed, { signal });
+
+  const colour = (of: Element): string => getComputedStyle(of).color;
+  return {
+    element,
+    read() {
+      const colours = Object.fromEntries(plain.map(({ name, of }) => [name, colour(of)]));
+      return {
+        ...(colours as Record<(typeof NAMES)[number], string>),
+        positive: positive.map(colour),
+        negative: negative.map(colour),
+      };
+    },
+  };
+}
