@@ -1,0 +1,42 @@
+"""What the browser's console says, and what of it is known and not ours."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import ConsoleMessage, Error, Page
+
+NOT_OURS = (
+    # Notebook registers some menu entries twice.
+    r"Menu entry for command '[\w:-]+' is duplicated\.",
+    # Two of Notebook's own bundles hold the shared document.
+    r"\[yjs#509\] Not same Y\.Doc",
+    # Notebook opens its file browser's folder before that is there.
+    r"Command 'filebrowser:open-path' not registered\.",
+    # Notebook reads the schema of a settings plugin that only JupyterLab has.
+    r"Cannot read properties of undefined \(reading 'schema'\)",
+)
+"""Beginnings of messages that come without any widget on the page, too."""
+
+
+class Console:
+    """Collects errors, warnings and uncaught exceptions of pages."""
+
+    def __init__(self) -> None:
+        self._complaints: list[str] = []
+
+    def listen(self, page: Page) -> None:
+        page.on("console", self._take_message)
+        page.on("pageerror", self._take_exception)
+
+    def take(self) -> list[str]:
+        """What came since the last call and is not known to be somebody else's."""
+        complaints, self._complaints = self._complaints, []
+        return [each for each in complaints if not any(re.match(p, each) for p in NOT_OURS)]
+
+    def _take_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "assert"):
+            self._complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def _take_exception(self, error: Error) -> None:
+        self._complaints.append(f"{error.message}\n{error.stack}")

@@ -1,0 +1,84 @@
+"""An automated check of the widget in the page with axe-core, state by state, in both themes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.axe import violations
+from tests.browser.conftest import Photograph
+from tests.browser.panel import SOON
+from tests.browser.workbench import Workbench
+
+pytestmark = pytest.mark.browser
+
+_OVERFLOWING = """
+(output) => {
+  const right = output.querySelector(".sp-panel").getBoundingClientRect().right;
+  return [...output.querySelectorAll(".sp-panel *, .sp-chart *")]
+    // What only a screen reader sees has no width to speak of.
+    .filter((part) => !part.closest(".sp-hidden, .sp-chart-summary"))
+    .filter((part) => part.getBoundingClientRect().right > right + 1)
+    .map((part) => part.outerHTML.slice(0, 120));
+}
+"""
+
+BESIDE_THE_OUTPUT = 432
+"""Pixels of the window that JupyterLab needs for itself."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_violation_in_any_state(
+    workbench: Workbench, scheme: Literal["light", "dark"], photograph: Photograph
+) -> None:
+    panel = workbench.new_panel(epochs=200)
+    workbench.notebook.use_theme(scheme)
+    assert violations(panel) == []
+
+    panel.press("Start")
+    panel.expect_state("running", timeout=60_000)
+    panel.expect_steps_beyond(10)
+    assert violations(panel) == []
+    panel.press("Pause")
+    panel.expect_state("paused")
+    panel.enter("Lambda", "abc")
+    expect(panel.problem("Lambda")).to_contain_text("number")
+    assert violations(panel) == []
+
+    workbench.notebook.evaluate("taken = 1")
+    panel.enter("Save scores as", "taken")
+    panel.press("Stop")
+    panel.expect_state("stopped")
+    expect(panel.button("Overwrite")).to_be_visible()
+    assert violations(panel) == []
+    panel.region.scroll_into_view_if_needed()
+    photograph(panel.page, f"stopped-with-a-question-{scheme}")
+
+
+@pytest.mark.parametrize("width", [420, 640, 1000])
+def test_everything_fits_into_outputs_of_any_width(
+    workbench: Workbench, width: int, photograph: Photograph
+) -> None:
+    panel = workbench.new_panel(loader="task.train_loader, task.test_loader", epochs=200)
+    panel.press("Start")
+    panel.expect_state("running", timeout=60_000)
+    panel.expect_steps_beyond(20)
+    panel.press("Pause")
+    panel.expect_state("paused")
+    panel.enter("Lambda", "abc")
+    expect(panel.problem("Lambda")).to_be_visible()
+    # While it is on the page: the chart has to follow.
+    panel.page.set_viewport_size({"width": width + BESIDE_THE_OUTPUT, "height": 1100})
+    box = panel.region.bounding_box()
+    assert box is not None
+    assert box["width"] == pytest.approx(width, abs=5)
+    # A chart that is out of sight is laid out anew when it comes into view.
+    panel.chart.scroll_into_view_if_needed()
+    panel.page.wait_for_function(
+        f"output => ({_OVERFLOWING})(output).length === 0",
+        arg=panel.output.element_handle(),
+        timeout=SOON,
+    )
+    photograph(panel.page, f"width-{width}")

@@ -1,0 +1,152 @@
+"""The panel without a mouse."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.panel import Panel
+from tests.browser.workbench import Workbench
+
+pytestmark = pytest.mark.browser
+
+FIELDS = [
+    "Learning rate",
+    "Epochs",
+    "Lambda",
+    "Circuit size",
+    "Faithfulness target",
+    "Ablation",
+    "More settings",
+    "Mask function",
+    "Dropout",
+    "Initial mask value",
+    "Avoid lambda",
+    "Seed",
+    "Tree optimisation",
+    "Save scores as",
+]
+
+# The name of the focused control in the panel; empty where the focus is elsewhere.
+_FOCUSED = """
+region => {
+  const focused = document.activeElement;
+  if (!region.contains(focused)) return "";
+  const label = focused.labels?.[0] ?? focused;
+  return label.textContent.trim();
+}
+"""
+
+
+def focused(panel: Panel) -> str:
+    name: str = panel.region.evaluate(_FOCUSED)
+    return name
+
+
+def tab_through(panel: Panel) -> list[str]:
+    """Press Tab until the focus has been in the panel and has left it; the names on the way."""
+    names: list[str] = []
+    for _ in range(60):
+        panel.page.keyboard.press("Tab")
+        name = focused(panel)
+        if name:
+            names.append(name)
+        elif names:
+            break
+    return names
+
+
+def tab_to(panel: Panel, name: str) -> None:
+    for _ in range(60):
+        if focused(panel) == name:
+            return
+        panel.page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def test_tab_reaches_every_control_that_can_be_used(workbench: Workbench) -> None:
+    panel = workbench.new_panel()
+    workbench.notebook.select(cell=1)
+    assert tab_through(panel) == ["Start", "Step", *FIELDS]
+    # And back in.
+    panel.page.keyboard.press("Shift+Tab")
+    assert focused(panel) == "Save scores as"
+
+
+def test_a_training_from_start_to_reset_without_a_mouse(workbench: Workbench) -> None:
+    panel = workbench.new_panel(epochs=200)
+    keyboard = panel.page.keyboard
+    workbench.notebook.select(cell=1)
+    cells = workbench.notebook.cells.count()
+
+    tab_to(panel, "Lambda")
+    keyboard.press("Control+a")
+    keyboard.type("2e0")
+    keyboard.press("Enter")
+    expect(panel.field("Lambda")).to_have_value("2")
+    assert focused(panel) == "Lambda"
+    tab_to(panel, "Tree optimisation")
+    keyboard.press("Space")
+    expect(panel.field("Tree optimisation")).not_to_be_checked()
+    keyboard.press("Space")
+    expect(panel.field("Tree optimisation")).to_be_checked()
+
+    workbench.notebook.select(cell=1)
+    tab_to(panel, "Start")
+    keyboard.press("Enter")
+    panel.expect_state("running", timeout=60_000)
+    assert focused(panel) == "Start", "the button that was pressed keeps the focus"
+    keyboard.press("Enter")
+    panel.expect_steps_beyond(2)
+    tab_to(panel, "Pause")
+    keyboard.press("Space")
+    panel.expect_state("paused")
+    assert focused(panel) == "Pause"
+    tab_to(panel, "Step")
+    step = panel.step
+    keyboard.press("Space")
+    panel.expect_step(step + 1)
+    assert focused(panel) == "Step"
+    keyboard.press("Shift+Tab")
+    assert focused(panel) == "Stop"
+    keyboard.press("Enter")
+    panel.expect_state("stopped")
+    tab_to(panel, "Reset")
+    keyboard.press("Enter")
+    panel.expect_state("idle")
+    assert focused(panel) == "Reset"
+
+    expect(workbench.notebook.cells).to_have_count(cells)
+    expect(panel.page.locator(".jp-Dialog")).to_have_count(0)
+
+
+def test_a_select_takes_the_keys_that_are_shortcuts_of_the_notebook(workbench: Workbench) -> None:
+    panel = workbench.new_panel()
+    cells = workbench.notebook.cells.count()
+    target = panel.field("Faithfulness target")
+    target.focus()
+    panel.page.keyboard.press("ArrowDown")
+    expect(target).to_have_value("mse")
+    panel.page.keyboard.press("a")
+    expect(target).to_have_value("answer")
+    expect(workbench.notebook.cells).to_have_count(cells)
+    config = "print(probe.config.faithfulness_target)"
+    assert workbench.notebook.evaluate(config) == "answer"
+
+
+def test_a_field_that_is_locked_under_the_caret_keeps_focus_and_swallows_what_is_typed(
+    workbench: Workbench,
+) -> None:
+    panel = workbench.new_panel(epochs=200)
+    # Starts from code while the person is still in the field.
+    workbench.notebook.evaluate("import threading; threading.Timer(1.5, probe.start).start()")
+    cells = workbench.notebook.cells.count()
+    panel.field("Epochs").focus()
+    panel.expect_state("running", timeout=60_000)
+    assert focused(panel) == "Epochs"
+    # Each of them is a command on cells: cut, insert above, delete.
+    for key in ("x", "a", "d", "d", "9"):
+        panel.page.keyboard.press(key)
+    expect(panel.field("Epochs")).to_have_value("200")
+    expect(workbench.notebook.cells).to_have_count(cells)
+    assert focused(panel) == "Epochs"

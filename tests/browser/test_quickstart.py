@@ -1,0 +1,94 @@
+"""The first tutorial from the first cell to the scores, as a person goes through it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Photograph
+from tests.browser.notebook import FrontEnd, NotebookPage
+from tests.browser.panel import SOON, TRAINING, Panel
+from tests.browser.server import JupyterServer
+from tests.browser.workbench import N_EDGES
+
+pytestmark = pytest.mark.browser
+
+CELLS_BEFORE_THE_PANEL = (2, 4, 6)
+PANEL_CELL = 8
+TAKES_EFFECT = 1.0
+"""Seconds from the press of Pause to the word "paused"."""
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def tutorial(request: pytest.FixtureRequest, page: Page, server: JupyterServer) -> NotebookPage:
+    """The quickstart with every cell run up to the panel."""
+    front_end: FrontEnd = request.param
+    path = server.copy_tutorial("01_quickstart.ipynb", to=f"quickstart_{front_end}.ipynb")
+    notebook = NotebookPage(page, server, path, front_end)
+    notebook.open()
+    for cell in (*CELLS_BEFORE_THE_PANEL, PANEL_CELL):
+        notebook.run(cell)
+    return notebook
+
+
+def test_train_watch_pause_resume_and_use_the_scores(
+    tutorial: NotebookPage, photograph: Photograph
+) -> None:
+    page, name = tutorial.page, tutorial.front_end
+    panel = Panel(tutorial.outputs(PANEL_CELL))
+    panel.expect_state("idle")
+    panel.expect_buttons("Start", "Step")
+    panel.region.scroll_into_view_if_needed()
+    photograph(page, f"quickstart-{name}-1-idle")
+
+    if name == "notebook":
+        # The whole training once is enough.
+        panel.enter("Epochs", "12")
+    panel.record_states()
+    panel.press("Start")
+    panel.expect_state("running", timeout=60_000)
+    assert panel.recorded_states() == [
+        ("idle", "Progress of the training"),
+        ("preparing", "Progress of the preparation"),
+        ("running", "Progress of the training"),
+    ]
+    panel.expect_buttons("Pause", "Stop")
+    for _ in range(3):
+        lines, step = panel.lines(), panel.step
+        panel.expect_chart_to_change(lines)
+        panel.expect_steps_beyond(step)
+    assert len(panel.lines()) == 5, "loss, faithfulness, regularizer, validation, edges"
+    assert all("NaN" not in line for line in panel.lines())
+    panel.expect_steps_beyond(40, timeout=60_000)
+    panel.chart.scroll_into_view_if_needed()
+    photograph(page, f"quickstart-{name}-2-running")
+
+    sleeping = tutorial.append_and_begin("import time\ntime.sleep(6)\nprint('slept')")
+    expect(tutorial.prompt(sleeping)).to_have_text("[*]:", timeout=SOON)
+    seconds = panel.seconds_to_take_effect("Pause", "paused")
+    assert tutorial.is_running(sleeping), "the cell ended before the pause was seen"
+    assert seconds < TAKES_EFFECT
+    panel.expect_buttons("Resume", "Step", "Stop", "Reset")
+    paused_at = panel.step
+    assert tutorial.finish(sleeping) == "slept"
+    assert panel.step == paused_at
+    assert tutorial.evaluate("print(probe.state, len(probe.history))") == f"paused {paused_at}"
+    panel.region.scroll_into_view_if_needed()
+    photograph(page, f"quickstart-{name}-3-paused")
+    tutorial.use_theme("dark")
+    photograph(page, f"quickstart-{name}-4-paused-dark")
+    tutorial.use_theme("light")
+
+    panel.press("Resume")
+    panel.expect_state("running")
+    panel.expect_state("done", timeout=TRAINING)
+    panel.expect_buttons("Reset")
+    expect(panel.progress).to_have_attribute("aria-valuenow", "100")
+    assert panel.step == panel.n_steps
+    photograph(page, f"quickstart-{name}-5-done")
+
+    n_scores = "print(sum(scores.numel() for scores in prune_scores.values()))"
+    assert tutorial.evaluate(n_scores) == str(N_EDGES)
+    n_kept = "print(probe.history[-1].hard_edge_count)"
+    assert tutorial.evaluate(n_kept) == str(panel.edges)
+    photograph(page, f"quickstart-{name}-6-scores")
