@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
     )
     from sp_widget.training.trainer import SubnetworkProbing as SubnetworkProbing
+    from sp_widget.widget.circuit import CircuitView as CircuitView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
@@ -74,6 +75,7 @@ _HOMES = {
     "training.record": ["StepRecord"],
     "training.subnetwork_probing": ["subnetwork_probing_prune_scores"],
     "training.trainer": ["SubnetworkProbing"],
+    "widget.circuit": ["CircuitView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,0 +1,55 @@
+"""The table of supported models in `docs/models.md`, made from the kinds that the tests check.
+
+python -m tests.models_table > docs/models.md
+"""
+
+from __future__ import annotations
+
+from sp_widget.core.architecture import Architecture
+from sp_widget.core.families import FAMILIES
+from tests import models
+
+_HEAD = """\
+# Supported models
+
+Made by `python -m tests.models_table` from the kinds of models that `tests/core/test_check.py`
+checks: small ones with random weights, each with separate and joint Q, K and V, with edges for all
+token positions and for each of them. What is checked is in [method.md](method.md). Any other
+architecture is refused by name before anything runs.
+
+"compatibility" means after `enable_compatibility_mode()`.
+
+| architecture | kinds checked | blocks | sources of attention | key/value heads |
+|---|---|---|---|---|
+"""
+
+_FOOT = """
+Where attention is one source (`A3` instead of `A3.1`), a norm stands between attention and the
+residual stream: heads are then not what is added to it. Their queries, keys and values are
+separate destinations all the same.
+
+OPT models that normalise after each layer or project their embeddings (opt-350m) are refused:
+their residual stream is not a sum.
+"""
+
+
+def table() -> str:
+    """The whole text of `docs/models.md`."""
+    kinds: dict[str, list[str]] = {name: [] for name in FAMILIES}
+    for kind in models.KINDS:
+        kinds[models.bridge(kind).cfg.architecture].append(kind)
+    return _HEAD + "".join(_row(name, found) for name, found in kinds.items()) + _FOOT
+
+
+def _row(architecture: str, kinds: list[str]) -> str:
+    shapes = [Architecture(models.bridge(kind), True).shapes[0] for kind in kinds]
+    blocks = sorted({"parallel" if shape.parallel else "sequential" for shape in shapes})
+    sources = sorted({"heads" if shape.heads_are_sources else "the block" for shape in shapes})
+    grouped = sorted({"grouped" if s.n_kv_heads < s.n_heads else "one a head" for s in shapes})
+    cells = (f"`{architecture}`", kinds, blocks, sources, grouped)
+    texts = (cell if isinstance(cell, str) else ", ".join(cell) for cell in cells)
+    return f"| {' | '.join(texts)} |\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
