@@ -220,7 +220,7 @@ _FIELDS_BY_NAME = {field["name"]: field for field in _FIELDS}
 def fields_for(config: SubnetworkProbingConfig) -> list[Field]:
     """The panel's fields in display order, holding the values of `config`.
 
-    `avoid_edges` has no field: a set of edges is given from code.
+    `avoid_edges`, `cache` and `recompute` have no field: they are given from code.
     """
     values = values_for(config)
     return [Field(**{**field, "value": values[field["name"]]}) for field in _FIELDS]
