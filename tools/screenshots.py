@@ -69,9 +69,9 @@ def take(panel: Panel, name: str) -> None:
     release_pointer(panel.page)
     box = widget.bounding_box()
     assert box is not None
-    # Whole pixels inside the widget: nothing of the notebook around it.
-    clip = {"x": math.ceil(box["x"]), "y": math.ceil(box["y"])}
-    clip |= {"width": math.floor(box["width"]) - 1, "height": math.floor(box["height"]) - 1}
+    # The last row of pixels may belong to the notebook below.
+    clip = {"x": math.floor(box["x"]), "y": math.floor(box["y"])}
+    clip |= {"width": math.ceil(box["width"]), "height": math.floor(box["height"]) - 1}
     path = IMAGES / f"{name}.png"
     panel.page.screenshot(path=path, clip=clip)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")

@@ -50,7 +50,12 @@ STYLE = """
   --bq-background: transparent;
   --bq-plotarea-background-fill: transparent;
 }
-.sp-chart .bqplot.figure { margin: 0; }
+.sp-chart .bqplot.figure {
+  margin: 0;
+  /* bqplot hides a figure that it finds without a size, as in the middle of a change of theme,
+     and on a busy machine it does not always show it again. */
+  visibility: visible !important;
+}
 .sp-chart .sp-legend {
   display: flex;
   flex-wrap: wrap;

@@ -9,6 +9,8 @@ from playwright.sync_api import Locator, expect
 
 SOON = 20_000
 """Milliseconds for what a person expects at once, on a busy machine."""
+TAKES_EFFECT = 1.0
+"""Seconds from the press of a button to its effect in the status line, at most."""
 TRAINING = 240_000
 """Milliseconds for a whole training."""
 
@@ -69,6 +71,7 @@ class Panel:
         self.alert = self.region.get_by_role("alert")
         self.progress = self.region.get_by_role("progressbar")
         self.chart = output.locator(".sp-chart")
+        self.figure = self.chart.locator(".bqplot.figure")
 
     def button(self, name: str) -> Locator:
         return self.region.get_by_role("button", name=name, exact=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.panel import TAKES_EFFECT
 from tests.browser.workbench import N_BATCHES, N_EDGES, Workbench
 
 pytestmark = pytest.mark.browser
@@ -27,6 +28,24 @@ def test_step_makes_one_step_then_another_and_resume_goes_on(workbench: Workbenc
     panel.press("Resume")
     panel.expect_state("running")
     panel.expect_steps_beyond(4)
+
+
+def test_pause_does_not_wait_for_a_cell_when_a_cell_started_the_training(
+    workbench: Workbench,
+) -> None:
+    """What a cell publishes would make ipykernel send the clicks to the busy main thread."""
+    notebook = workbench.notebook
+    panel = workbench.new_panel(epochs=200)
+    notebook.evaluate("probe.start()")
+    panel.expect_state("running", timeout=60_000)
+    panel.expect_steps_beyond(2)
+    sleeping = notebook.append_and_begin("import time\ntime.sleep(4)")
+    expect(notebook.prompt(sleeping)).to_have_text("[*]:")
+    assert panel.seconds_to_take_effect("Pause", "paused") < TAKES_EFFECT
+    assert notebook.is_running(sleeping)
+    assert panel.seconds_to_take_effect("Resume", "running") < TAKES_EFFECT
+    assert notebook.is_running(sleeping)
+    notebook.finish(sleeping)
 
 
 def test_stop_keeps_the_scores_and_reset_goes_back_to_idle(workbench: Workbench) -> None:

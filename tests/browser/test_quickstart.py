@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Photograph
 from tests.browser.notebook import FrontEnd, NotebookPage
-from tests.browser.panel import SOON, TRAINING, Panel
+from tests.browser.panel import SOON, TAKES_EFFECT, TRAINING, Panel
 from tests.browser.server import JupyterServer
 from tests.browser.workbench import N_EDGES
 
@@ -15,8 +15,6 @@ pytestmark = pytest.mark.browser
 
 CELLS_BEFORE_THE_PANEL = (2, 4, 6)
 PANEL_CELL = 8
-TAKES_EFFECT = 1.0
-"""Seconds from the press of Pause to the word "paused"."""
 
 
 @pytest.fixture(params=["lab", "notebook"])
@@ -78,6 +76,7 @@ def test_train_watch_pause_resume_and_use_the_scores(
     tutorial.use_theme("dark")
     photograph(page, f"quickstart-{name}-4-paused-dark")
     tutorial.use_theme("light")
+    expect(panel.figure).to_be_visible()
 
     panel.press("Resume")
     panel.expect_state("running")
