@@ -5,11 +5,11 @@ import { boxAt, destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 
-/** How far up the control points of an edge are, as a share of its height. */
+/** How far up the control points of a curve are, as a share of its height. */
 const PULL = 0.42;
 
-/** A cubic curve: start, two control points, end. */
-export type Curve = [number, number, number, number, number, number, number, number];
+/** Cubic curves end to end: the start, and of each curve two control points and its end. */
+export type Curve = readonly number[];
 
 /** How far a port is from the middle of its box, as a share of the box's width. */
 export function portOffset(port: Port, shared: boolean): number {
@@ -48,10 +48,27 @@ export function curveOf(graph: Graph, layout: Layout, edge: number): Curve {
     : layout.x[to]! + spread(-dx, layout.boxWidth[to]!, layout);
   const y1 = layout.y[from]! - layout.boxHeight / 2;
   const y2 = layout.y[to]! + layout.boxHeight / 2 + (port ? portHeight(layout) : 0);
-  const rise = Math.max(0, y1 - y2);
-  const swerve = swerveOf(graph, layout, edge, [x1, y1], [x2, y2]);
-  const pull = PULL * rise;
-  return [x1, y1, x1 + swerve, y1 - pull, x2 + swerve, y2 + pull, x2, y2];
+  const lane = laneOf(graph, layout, edge, [x1, y1], [x2, y2]);
+  if (!lane) return [x1, y1, ...rising(x1, y1, x2, y2)];
+  const { x, below, above } = lane;
+  return [
+    x1,
+    y1,
+    ...rising(x1, y1, x, below),
+    x,
+    below,
+    x,
+    above,
+    x,
+    above,
+    ...rising(x, above, x2, y2),
+  ];
+}
+
+/** A curve that leaves and arrives upright: its two control points and its end. */
+function rising(x1: number, y1: number, x2: number, y2: number): number[] {
+  const pull = PULL * Math.max(0, y1 - y2);
+  return [x1, y1 - pull, x2, y2 + pull, x2, y2];
 }
 
 function spread(distance: number, width: number, layout: Layout): number {
@@ -60,43 +77,60 @@ function spread(distance: number, width: number, layout: Layout): number {
   return share * Math.max(0, width / 2 - 6);
 }
 
+/** An upright piece of an edge. */
+interface Lane {
+  x: number;
+  below: number;
+  above: number;
+}
+
 /**
- * A steep edge bends sideways where a box stands in its way, which would hide it or seem to be
- * where it comes from.
+ * The way of a steep edge past the boxes that stand in its way, which would hide it or seem to be
+ * where it comes from: upright between two columns of heads, from below the first such box to
+ * above the last. Null: nothing is in its way.
  */
-function swerveOf(
+function laneOf(
   graph: Graph,
   layout: Layout,
   edge: number,
   [x1, y1]: [number, number],
   [x2, y2]: [number, number],
-): number {
+): Lane | null {
   const steep = Math.abs(x2 - x1) < Math.max(0.8 * layout.cell, 0.25 * (y1 - y2));
-  if (!steep) return 0;
+  if (!steep) return null;
   const nBoxes = graph.data.boxes.length;
   const first = graph.position[edge]! * nBoxes;
-  let side = 0;
-  let swerve = 0;
+  const half = layout.boxHeight / 2 + 2;
+  // As far to the left and to the right as it takes to get past every box.
+  let [left, right] = [Infinity, -Infinity];
+  let [below, above] = [0, Infinity];
   for (let spot = first; spot < first + nBoxes; spot++) {
     const y = layout.y[spot]!;
     if (!layout.shown[spot] || y > y1 - 1 || y < y2 + 1) continue;
-    const t = timeAt((y1 - y) / (y1 - y2));
-    const aside = x1 + (x2 - x1) * t * t * (3 - 2 * t) - layout.x[spot]!;
     const width = layout.boxWidth[spot]!;
     // A box as wide as several heads hides no more than a piece in the middle.
     if (width > 1.25 * layout.cell) continue;
+    const t = timeAt((y1 - y) / (y1 - y2));
+    const aside = x1 + (x2 - x1) * t * t * (3 - 2 * t) - layout.x[spot]!;
     if (Math.abs(aside) > width / 2 + 3) continue;
-    side ||= Math.sign(aside) || (graph.from[edge]! % 2 ? 1 : -1);
-    // Half-way to the next head, where that is near.
-    const clear = width / 2 + Math.min(14, Math.max(3, (layout.cell - width) / 2));
-    // A cubic comes this share of the way to where its control points are.
-    const share = Math.max(0.35, 3 * t * (1 - t));
-    swerve = Math.max(swerve, (clear - side * aside) / share);
+    const clear = width / 2 + Math.min(16, Math.max(2, (layout.cell - width) / 2));
+    left = Math.min(left, layout.x[spot]! - clear);
+    right = Math.max(right, layout.x[spot]! + clear);
+    below = Math.max(below, Math.min(y1, y + half));
+    above = Math.min(above, Math.max(y2, y - half));
   }
-  return side * swerve;
+  const middle = (x1 + x2) / 2;
+  const lane = middle - left < right - middle ? left : right;
+  // Nothing is in the way, or the way past it is no better: far aside in a short rise.
+  const sharp =
+    Math.abs(lane - x1) > 2.6 * Math.max(10, y1 - below) ||
+    Math.abs(lane - x2) > 2.6 * Math.max(10, above - y2);
+  if (right < left || sharp) return null;
+  // Edges in one lane lie beside each other as far as there is room.
+  return { x: lane + ((edge % 5) - 2) * Math.min(2, layout.cell / 32), below, above };
 }
 
-/** When the curve of an edge has risen by a share of its height. */
+/** When a curve has risen by a share of its height. */
 function timeAt(risen: number): number {
   let [low, high] = [0, 1];
   for (let i = 0; i < 8; i++) {

@@ -87,7 +87,15 @@ export class Haze {
   }
 
   /** Adds a line, or takes it out: both touch the same pixels with the same units. */
-  #stamp([x1, y1, cx1, cy1, cx2, cy2, x2, y2]: Curve, sign: 1 | -1): void {
+  #stamp(curve: Curve, sign: 1 | -1): void {
+    for (let i = 0; i + 7 < curve.length; i += 6) this.#stampPart(curve, i, sign);
+  }
+
+  #stampPart(curve: Curve, start: number, sign: 1 | -1): void {
+    const x1 = curve[start]!;
+    const y1 = curve[start + 1]!;
+    const x2 = curve[start + 6]!;
+    const y2 = curve[start + 7]!;
     const wide = Math.abs(x2 - x1);
     const tall = Math.abs(y2 - y1);
     const steps = Math.ceil(1.4 * Math.max(wide, tall)) + 1;
@@ -98,8 +106,8 @@ export class Haze {
       const b = 3 * s * s * t;
       const c = 3 * s * t * t;
       const d = t * t * t;
-      const x = a * x1 + b * cx1 + c * cx2 + d * x2;
-      const y = a * y1 + b * cy1 + c * cy2 + d * y2;
+      const x = a * x1 + b * curve[start + 2]! + c * curve[start + 4]! + d * x2;
+      const y = a * y1 + b * curve[start + 3]! + c * curve[start + 5]! + d * y2;
       // A smooth line: between two pixels across its direction, both get their share.
       if (wide > tall) {
         const row = Math.floor(y);

@@ -24,6 +24,8 @@ export interface Layout {
   readonly pitch: number;
   /** The distance between two token positions. */
   readonly gap: number;
+  /** Whether the labels of the rows have room for the word. */
+  readonly wordy: boolean;
   readonly columns: readonly { position: number; x: number; width: number }[];
   readonly rows: readonly { block: number; y: number }[];
 }
@@ -190,6 +192,7 @@ export function layOut(graph: Graph, shown: Uint8Array, available: number): Layo
     cell,
     pitch,
     gap: size.gap,
+    wordy: size === WIDE,
     columns,
     rows: stack.blocks
       .map(({ label }, block) => ({ block, line: label }))

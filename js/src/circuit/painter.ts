@@ -2,7 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { verdictOn, type Circuit, type Verdict } from "./circuit";
-import { curveOf, portHeight, portX } from "./geometry";
+import { curveOf, portHeight, portX, type Curve } from "./geometry";
 import { destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
@@ -84,9 +84,7 @@ export function drawEdges(
       context.setLineDash([...stroke.dash]);
       context.beginPath();
       for (const edge of together) {
-        const [x1, y1, cx1, cy1, cx2, cy2, x2, y2] = curveOf(graph, layout, edge);
-        context.moveTo(x1, y1);
-        context.bezierCurveTo(cx1, cy1, cx2, cy2, x2, y2);
+        trace(context, curveOf(graph, layout, edge));
       }
       context.stroke();
     }
@@ -127,6 +125,20 @@ export function drawCarrying(context: CanvasRenderingContext2D, scene: Scene): v
   }
   context.stroke();
   context.setLineDash([]);
+}
+
+function trace(context: CanvasRenderingContext2D, curve: Curve): void {
+  context.moveTo(curve[0]!, curve[1]!);
+  for (let i = 2; i < curve.length; i += 6) {
+    context.bezierCurveTo(
+      curve[i]!,
+      curve[i + 1]!,
+      curve[i + 2]!,
+      curve[i + 3]!,
+      curve[i + 4]!,
+      curve[i + 5]!,
+    );
+  }
 }
 
 /** Draws the ports that edges end at, lettered where there is room. */

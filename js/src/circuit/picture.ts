@@ -71,12 +71,8 @@ export function createPicture(nodes: HTMLElement): Picture {
       element.classList.toggle("spc-scrolling", layout.width > layout.available);
       rows.replaceChildren(
         ...layout.rows.map(({ block, y }) => {
-          const label = h(
-            "span",
-            { class: "spc-row-label" },
-            h("span", { class: "spc-row-word" }, "block "),
-            String(block),
-          );
+          const text = layout.wordy ? `block ${block}` : String(block);
+          const label = h("span", { class: "spc-row-label" }, text);
           label.style.top = `${y}px`;
           return label;
         }),

@@ -15,8 +15,8 @@ import { rankEdges, readScores } from "./ranking";
 import { readPin, searchNodes, type Target } from "./search";
 import { createTable } from "./table";
 
-/** Milliseconds without a change after which the slow things follow: names, tables, the kernel. */
-const REST = 150;
+/** Milliseconds after a change in which the slow things follow: names, tables, the kernel. */
+const LATER = 200;
 
 /** What has to be done anew, from the first to the last; each includes those after it. */
 enum Stage {
@@ -55,7 +55,7 @@ export function createView(
     if (model.get(trait) === value) return;
     model.set(trait, value);
     saving = true;
-    rest();
+    later();
   };
   const pin = (spot: number, port: Port): void => {
     change("pinned", spotName(graph, spot) + (port ? `.${port}` : ""));
@@ -105,7 +105,7 @@ export function createView(
   const legend = createLegend();
   const table = createTable(() => {
     invalidate(Stage.Focus);
-    rest();
+    later();
   });
   const empty = h("p", { class: "spc-empty" });
   const scroller = h("div", { class: "spc-scroller" }, picture.element);
@@ -191,7 +191,7 @@ export function createView(
         if (picture.refine(now, stage === Stage.Haze)) invalidate(Stage.Haze);
       }
     }
-    if (stage <= Stage.Focus) rest();
+    if (stage <= Stage.Focus) later();
   };
 
   const takeScores = (): void => {
@@ -293,11 +293,12 @@ export function createView(
 
   let saving = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const rest = (): void => {
-    clearTimeout(timer);
-    if (!signal.aborted) timer = setTimeout(catchUp, REST);
+  // The changes until then are caught up with together; a training changes something all the time.
+  const later = (): void => {
+    if (!signal.aborted) timer ??= setTimeout(catchUp, LATER);
   };
   const catchUp = (): void => {
+    timer = undefined;
     nodes.name(circuit);
     table.show(graph, circuit, scores, comparing());
     save();

@@ -148,17 +148,17 @@ describe("an edge", () => {
     for (const port of ["Q", "K", "V"] as const) {
       const curve = curveOf(gpt2, layout, edgeNamed(gpt2, `A3.2->A9.6.${port}`));
       const from = at(gpt2, layout, "A3.2");
-      expect(Math.abs(curve[0] - from.x)).toBeLessThan((layout.boxWidth[3] ?? 0) / 2);
+      expect(Math.abs((curve[0] ?? NaN) - from.x)).toBeLessThan((layout.boxWidth[3] ?? 0) / 2);
       expect(curve[1]).toBe(from.y - layout.boxHeight / 2);
-      expect(curve[6]).toBe(portX(gpt2, layout, spotNamed(gpt2, "A9.6"), port));
-      expect(curve[7]).toBeGreaterThan(at(gpt2, layout, "A9.6").y + layout.boxHeight / 2);
+      expect(curve.at(-2)).toBe(portX(gpt2, layout, spotNamed(gpt2, "A9.6"), port));
+      expect(curve.at(-1)).toBeGreaterThan(at(gpt2, layout, "A9.6").y + layout.boxHeight / 2);
     }
   });
 
   it("ends at Q left of K, and at K left of V", () => {
     const layout = whole(gpt2, 800);
     const ends = ["Q", "K", "V"].map(
-      (port) => curveOf(gpt2, layout, edgeNamed(gpt2, `A3.2->A9.6.${port}`))[6],
+      (port) => curveOf(gpt2, layout, edgeNamed(gpt2, `A3.2->A9.6.${port}`)).at(-2) ?? NaN,
     );
     expect(ends).toEqual([...ends].sort((a, b) => a - b));
   });
@@ -173,27 +173,30 @@ describe("an edge", () => {
     }
   });
 
-  it("is straight up where nothing is in its way", () => {
+  it("is one curve where nothing is in its way", () => {
     const layout = only(gpt2, ["A2.6", "A9.6"], 800);
-    const [x1, , cx1, , cx2, , x2] = curveOf(gpt2, layout, edgeNamed(gpt2, "A2.6->A9.6.K"));
-    expect([cx1, cx2]).toEqual([x1, x2]);
+    expect(curveOf(gpt2, layout, edgeNamed(gpt2, "A2.6->A9.6.K"))).toHaveLength(8);
   });
 });
 
 /** Where a curve is at a height. */
 function pointAt(curve: readonly number[], y: number): number {
-  const bezier = (t: number, i: 0 | 1): number => {
-    const [a = 0, b = 0, c = 0, d = 0] = [0, 2, 4, 6].map((k) => curve[k + i]);
+  const bezier = (start: number, t: number, i: 0 | 1): number => {
+    const [a = 0, b = 0, c = 0, d = 0] = [0, 2, 4, 6].map((k) => curve[start + k + i]);
     const s = 1 - t;
     return s * s * s * a + 3 * s * s * t * b + 3 * s * t * t * c + t * t * t * d;
   };
-  let [low, high] = [0, 1];
-  for (let i = 0; i < 40; i++) {
-    const middle = (low + high) / 2;
-    if (bezier(middle, 1) > y) low = middle;
-    else high = middle;
+  for (let start = 0; start + 7 < curve.length; start += 6) {
+    if (bezier(start, 1, 1) > y) continue;
+    let [low, high] = [0, 1];
+    for (let i = 0; i < 40; i++) {
+      const middle = (low + high) / 2;
+      if (bezier(start, middle, 1) > y) low = middle;
+      else high = middle;
+    }
+    return bezier(start, low, 0);
   }
-  return bezier(low, 0);
+  throw new RangeError("The curve does not come so high.");
 }
 
 describe("the arrow keys", () => {
