@@ -6,17 +6,16 @@ that it sends; what a command does is up to whoever listens.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict, get_args
 
-import anywidget
 import traitlets
 from ipywidgets import CallbackDispatcher
 
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.fields import fields_for, values_for
+from sp_widget.widget.locked import LockedWidget
 
 State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"]
 Command = Literal["start", "pause", "resume", "stop", "step", "reset", "overwrite", "keep"]
@@ -66,11 +65,10 @@ def initial_status() -> Status:
     )
 
 
-class ControlPanel(anywidget.AnyWidget):
+class ControlPanel(LockedWidget):
     """The panel as a widget. All state is in traits, so a reload and a second view show it.
 
-    A widget is not thread-safe, and here one thread publishes while another handles what the
-    browser sent. Both hold the panel's lock: write traits with `update`, from any thread.
+    One thread publishes while another handles what the browser sent; both hold the panel's lock.
     """
 
     _esm = bundled("panel.js")
@@ -98,8 +96,6 @@ class ControlPanel(anywidget.AnyWidget):
     def __init__(
         self, config: SubnetworkProbingConfig | None = None, *, save_as: str = "prune_scores"
     ) -> None:
-        # Before super().__init__, which already writes traits and opens the comm.
-        self._lock = threading.RLock()
         self._commands = CallbackDispatcher()
         config = SubnetworkProbingConfig() if config is None else config
         super().__init__(
@@ -109,28 +105,6 @@ class ControlPanel(anywidget.AnyWidget):
             save_as=save_as,
         )
         self.on_msg(self._handle_message)
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Held while traits are read and written together. Reentrant."""
-        return self._lock
-
-    def update(self, **traits: Any) -> None:
-        """Set several traits in one message to the browser. Safe from any thread.
-
-        Raises `TraitError` for a name that is not a trait.
-        """
-        unknown = sorted(set(traits) - set(self.trait_names()))
-        if unknown:
-            raise traitlets.TraitError(f"{type(self).__name__} has no trait {unknown[0]!r}")
-        with self._lock, self.hold_sync():
-            for name, value in traits.items():
-                self.set_trait(name, value)
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take over what the browser changed (called by ipywidgets)."""
-        with self._lock:
-            super().set_state(sync_data)
 
     def on_command(self, callback: Callable[[Command], object], remove: bool = False) -> None:
         """Call `callback` with each command that a person gives, on the comm's thread."""
