@@ -82,9 +82,7 @@ class Engine:
                 torch.bmm(z, attention.w_out, out=written.view(len(written), -1, d_model))
             else:
                 written[0] = attention.post_norm(self._attention_out(z, attention, resid))
-            after = resid + written.sum(0)
-            if attention.post_norm is None and attention.b_out is not None:
-                after = after + attention.b_out
+            after = self._after_attention(resid, written, attention)
             reads.append(resid if block.parallel else after)
             if block.mlp is not None and span.mlp_src is not None:
                 outputs[span.mlp_src] = block.mlp(reads[-1])
@@ -98,6 +96,14 @@ class Engine:
         out = torch.bmm(z, attention.w_out).sum(0).view_as(like)
         return out if attention.b_out is None else out + attention.b_out
 
+    @staticmethod
+    def _after_attention(resid: Tensor, written: Tensor, attention: Attention) -> Tensor:
+        """The stream behind attention; its bias belongs to no head."""
+        after = resid + written.sum(0)
+        if attention.post_norm is None and attention.b_out is not None:
+            after = after + attention.b_out
+        return after
+
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
         """Prepare patch activations for `forward`."""
         bases = []
@@ -105,9 +111,8 @@ class Engine:
         for block, span in zip(self.architecture.blocks, self.graph.spans, strict=True):
             attention = block.attention
             bases.append(resid)
-            after = resid + sources[span.attn_srcs.start : span.attn_srcs.stop].sum(0)
-            if attention.post_norm is None and attention.b_out is not None:
-                after = after + attention.b_out
+            written = sources[span.attn_srcs.start : span.attn_srcs.stop]
+            after = self._after_attention(resid, written, attention)
             bases.append(resid if block.parallel else after)
             if span.mlp_src is not None:
                 after = after + sources[span.mlp_src]

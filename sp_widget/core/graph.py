@@ -215,9 +215,19 @@ class Graph:
         return 1 if self.seq_len is None else self.seq_len
 
     @cached_property
+    def _sizes(self) -> list[int]:
+        """Edges of each module, every token position counted where it has its own."""
+        return [self.n_positions * len(m.rows) * m.n_sources for m in self.modules]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each module's edges begin in the flat vector of all edges."""
+        return list(accumulate(self._sizes, initial=0))[:-1]
+
+    @cached_property
     def n_edges(self) -> int:
         """Edges, every token position counted where it has its own."""
-        return self.n_positions * sum(len(m.rows) * m.n_sources for m in self.modules)
+        return sum(self._sizes)
 
     @cached_property
     def edge_dict(self) -> dict[int | None, list[Edge]]:
@@ -258,14 +268,10 @@ class Graph:
 
         Raises `ArgumentError` for an edge of another graph.
         """
-        starts: dict[str, tuple[int, DestModule]] = {}
-        start = 0
-        for module in self.modules:
-            starts[module.name] = (start, module)
-            start += self.n_positions * len(module.rows) * module.n_sources
+        by_name = {m.name: (start, m) for start, m in zip(self._starts, self.modules, strict=True)}
         places = []
         for edge in edges:
-            found = starts.get(edge.dest.module_name)
+            found = by_name.get(edge.dest.module_name)
             if found is None or not self._holds(edge, found[1]):
                 raise ArgumentError("edges", "edges of this model", str(edge))
             start, module = found
@@ -287,13 +293,11 @@ class Graph:
 
     def edges_at(self, places: Iterable[int]) -> list[Edge]:
         """The edges at these positions of a flat vector of all edges."""
-        sizes = [self.n_positions * len(m.rows) * m.n_sources for m in self.modules]
-        starts = list(accumulate(sizes, initial=0))
         found = []
         for place in places:
-            index = bisect_right(starts, place) - 1
+            index = bisect_right(self._starts, place) - 1
             module = self.modules[index]
-            rest, src = divmod(place - starts[index], module.n_sources)
+            rest, src = divmod(place - self._starts[index], module.n_sources)
             position, row = divmod(rest, len(module.rows))
             seq_idx = None if self.seq_len is None else position
             found.append(Edge(self.srcs[src], self.dests[module.rows[row]], seq_idx))
@@ -301,8 +305,7 @@ class Graph:
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat vector `[edges]`, one per destination module in its mask shape."""
-        sizes = [self.n_positions * len(m.rows) * m.n_sources for m in self.modules]
-        parts = flat.split(sizes)
+        parts = flat.split(self._sizes)
         return {
             m.name: part.view(m.mask_shape(self.seq_len))
             for m, part in zip(self.modules, parts, strict=True)
