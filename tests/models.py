@@ -63,18 +63,21 @@ def _hugging_face(name: str, **settings: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         if name not in ("GPT2", "GPTNeoX"):  # the others ask for a tokenizer beside the weights
-            _tokenizer().save_pretrained(folder)
+            tokenizer().save_pretrained(folder)
         return TransformerBridge.boot_transformers(folder, device="cpu")
 
 
-def _tokenizer() -> Any:
-    from tokenizers import Tokenizer, models
+def tokenizer() -> Any:
+    """Of words: `w3` is token 3, and so on."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     words = {"<s>": 0, "</s>": 1, "<unk>": 2}
     words |= {f"w{index}": index for index in range(3, N_VOCAB)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")),
+        tokenizer_object=tokenizer,
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",
@@ -159,6 +162,15 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "native-compatibility": lambda: _compatible(_native()),
 }
 KINDS = tuple(_MAKERS)
+"""A kind of each, two blocks deep."""
+
+# More blocks than the engine takes backward at once.
+_MAKERS |= {
+    "gpt2-deep": lambda: _hugging_face("GPT2", **{**_GPT2, "n_layer": 9, "n_head": 2}),
+    "neox-deep": lambda: _hugging_face(
+        "GPTNeoX", **{**_NEOX, "num_hidden_layers": 6, "num_attention_heads": 2}
+    ),
+}
 
 
 def _compatible(bridge: Any) -> Any:

@@ -6,40 +6,44 @@ Notation, for one example at one token position (method and names: see `docs/met
     D_s   = a_s - c_s, the buffer of differences         m_ds  mask value of the edge s -> d
     x_d   = r_d + sum_s m_ds D_s                         what destination d reads
 
-With `k = 1 - m` (how much of an edge is *kept*) and `base_d = sum_s a_s + biases`, the residual
-stream that d would read if every edge were patched,
+With `base_d = sum_s a_s + biases`, the stream that d would read if every edge were patched,
 
-    x_d   = base_d - sum_s k_ds D_s
+    x_d   = base_d + sum_s (m_ds - 1) D_s
 
 so the ordinary stream r need not be carried along, and its gradient comes for free:
 
-    dL/dk_ds = -x_d' . D_s            dL/dc_s = sum_d k_ds x_d'        (' : gradient)
+    dL/dm_ds = x_d' . D_s            dL/dc_s = sum_d (1 - m_ds) x_d'        (' : gradient)
 
-D holds every source once, written right after it is computed. Each block reads it in one
-product for the inputs of all its heads' queries, keys and values together (the MLP's share of
-it rides along), and the gradients of all sources collect in a second buffer of the same shape.
+The base is one more row of the buffer, read with weight 1, so that one product makes what a
+block reads: the inputs of all its heads' queries, keys and values, and the MLP's share of it.
+Going back, the gradient of a stream takes the stream's place, and what a block's sources get is
+collected from all later streams at once.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sp_widget.core.architecture import Architecture, RunInputs
 from sp_widget.core.graph import BlockSpan, Graph
 from sp_widget.core.nodes import Attention
-from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace
+from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace, by_group
 from sp_widget.errors import ArgumentError
 
 ALL_POSITIONS = slice(None)
 
 _MLP_COPIES = 8
-"""Tensors of the MLP's hidden size that autograd keeps at most: GELU in its tanh form keeps six."""
+"""Tensors of the MLP's hidden size that autograd keeps at most."""
 
 _BLOCKS_AT_ONCE = 4
-"""Blocks whose gradients go back to the sources before them in one product: the sources'
-buffers, the largest of all, are read and written a quarter as often."""
+"""Blocks that go backward together: their gradients are read from the later streams, and theirs
+given to the earlier sources' masks, in one product each. More of them make larger and quicker
+products, but a larger buffer."""
 
 
 class Engine:
@@ -132,25 +136,27 @@ class Engine:
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them. `recompute`: run every block
-        again in the backward pass instead of keeping what it needs. Raises `ArgumentError` when
-        each position has its own edges and the prompts have another number of them.
+        `masks`: one row an example, or one row for all of them. `recompute`: run every node
+        again in the backward pass instead of keeping what autograd needs of it. Raises
+        `ArgumentError` when each position has its own edges and the prompts have another number
+        of them.
         """
         batch, seq, _ = inputs.embed.shape
         if self.graph.seq_len not in (None, seq):
             raise ArgumentError("seq_len", f"prompts of {self.graph.seq_len} tokens", seq)
-        keep = self.graph.to_dense(masks).neg().add(1)  # [n, positions, dests, sources]
+        # [n, positions, dests, 1 + sources]: the base is read whole, whatever the masks say.
+        weights = pad(self.graph.to_dense(masks) - 1, (1, 0), value=1.0)
         if self.graph.seq_len is not None:
-            keep = keep.expand(batch, -1, -1, -1)
-        keep = keep.reshape(-1, *keep.shape[2:])
+            weights = weights.expand(batch, -1, -1, -1)
+        weights = weights.reshape(-1, *weights.shape[2:])
         logits: Tensor = _PatchedRun.apply(  # type: ignore[no-untyped-call]
-            keep, self, inputs, patch, positions, recompute
+            weights, self, inputs, patch, positions, recompute
         )
         return logits
 
     def forward(
         self,
-        keep: Tensor,
+        weights: Tensor,
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
@@ -159,200 +165,241 @@ class Engine:
     ) -> tuple[Tensor, Tape]:
         """Logits, and the tape for `backward` (which only works with `graph`).
 
-        `keep`: `[groups, dests, sources]`, where a group is what shares its mask values: all
-        prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
+        `weights`: `[groups, dests, 1 + sources]`, where a group is what shares its mask values:
+        all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
         """
-        keep_all = graph and not recompute
-        space = self._workspace(inputs.embed, keep_all)
+        space = self._workspace(inputs.embed, graph)
         torch.sub(patch.sources[0], inputs.embed, out=space.diff[0])
         blocks = []
-        for index in range(len(self.architecture.blocks)):
-            block_tape = self._block_forward(space, keep, inputs, patch, index, keep_all)
-            if keep_all:
-                blocks.append(block_tape)
+        for index, span in enumerate(self.graph.spans):
+            streams = space.streams(span.rows)
+            self._read(weights, span, space, patch.bases[2 * index], streams)
+            block_tape = self._block_forward(space, weights, inputs, patch, index, streams, graph)
+            blocks.append(None if recompute else block_tape)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        resid = patch.bases[-1][:, positions] - self._read_end(keep, space.diff, positions)
+        resid = patch.bases[-1][:, positions] + self._read_end(weights, space.diff, positions)
         with torch.set_grad_enabled(graph):
             resid.requires_grad_(graph)
             logits = self.architecture.unembed(resid)
-        tape = Tape(space, keep, inputs, patch, positions, blocks, (resid, logits))
+        tape = Tape(space, weights, inputs, patch, positions, blocks, (resid, logits))
         return logits.detach(), tape
 
     def _block_forward(
         self,
         space: Workspace,
-        keep: Tensor,
+        weights: Tensor,
         inputs: RunInputs,
         patch: Patch,
         index: int,
+        streams: Tensor,
         graph: bool,
     ) -> BlockTape:
-        """Run one block from the sources before it, and write what it adds to `space.diff`."""
-        block, span = self.architecture.blocks[index], self.graph.spans[index]
-        diff, attention = space.diff, block.attention
-        streams = space.streams(index, len(span.rows))
-        self._read(keep, span, diff, patch.bases[2 * index : 2 * index + 2], streams)
+        """Run the nodes of one block, and write their differences to `space.diff`."""
+        block, span, diff = self.architecture.blocks[index], self.graph.spans[index], space.diff
+        attended = self._attend(index, streams, inputs, graph)
+        written = attended.mixed.detach()
+        if block.attention.post_norm is None:
+            written = torch.bmm(written, block.attention.w_out)
+        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
+        torch.sub(patch.sources[heads], written.view_as(diff[heads]), out=diff[heads])
+        if span.mlp_row is None or span.mlp_src is None:
+            return attended
+        if not block.parallel:
+            # Its base has the attention of its own block in it.
+            streams[-1] += patch.bases[2 * index + 1] - patch.bases[2 * index]
+            own = weights[:, span.mlp_row : span.mlp_row + 1, 1:][:, :, heads]
+            self._add_product(own, diff[heads], streams[-1:])
+        tape = self._with_mlp(index, attended, streams, graph)
+        assert tape.mlp_out is not None
+        torch.sub(patch.sources[span.mlp_src], tape.mlp_out.detach(), out=diff[span.mlp_src])
+        return tape
 
-        projected, saved = attention.project_in.forward(
-            streams[: len(span.attn_rows)].flatten(1, 2)
-        )
+    def _attend(self, index: int, streams: Tensor, inputs: RunInputs, graph: bool) -> BlockTape:
+        """Attention up to what its heads mix."""
+        attention = self.architecture.blocks[index].attention
+        n_rows = len(self.graph.spans[index].attn_rows)
+        projected, saved = attention.project_in.forward(streams[:n_rows].flatten(1, 2))
         with torch.set_grad_enabled(graph):
             projected.requires_grad_(graph)
             mixed = attention.mix(projected, len(inputs.embed), inputs.attention[index])
             if attention.post_norm is not None:
                 mixed = attention.post_norm(self._attention_out(mixed, attention, inputs.embed))
-        written = mixed.detach()
-        if attention.post_norm is None:
-            written = torch.bmm(written, attention.w_out)
-        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
-        torch.sub(patch.sources[heads], written.view_as(diff[heads]), out=diff[heads])
+        return BlockTape(saved, projected, mixed)
 
-        if block.mlp is None or span.mlp_row is None or span.mlp_src is None:
-            return BlockTape(streams, saved, projected, mixed)
-        stream = streams[-1]
-        if not block.parallel:
-            own = keep[:, span.mlp_row : span.mlp_row + 1, heads]
-            self._subtract(own, diff[heads], stream.unsqueeze(0))
+    def _with_mlp(self, index: int, tape: BlockTape, streams: Tensor, graph: bool) -> BlockTape:
+        """The tape of a block with that of its MLP, if it has one."""
+        mlp = self.architecture.blocks[index].mlp
+        if mlp is None:
+            return tape
         with torch.set_grad_enabled(graph):
-            # A detached view: `requires_grad_` must not stick to the kept buffer.
-            mlp_in = stream.detach().requires_grad_(graph)
-            mlp_out = block.mlp(mlp_in)
-        torch.sub(patch.sources[span.mlp_src], mlp_out.detach(), out=diff[span.mlp_src])
-        return BlockTape(streams, saved, projected, mixed, mlp_in, mlp_out)
+            # `data`, as autograd counts changes of the whole buffer: other blocks write to it.
+            mlp_in = streams[-1].data.requires_grad_(graph)
+            return replace(tape, mlp_in=mlp_in, mlp_out=mlp(mlp_in))
 
-    def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests sources"]:
-        """Gradient of the loss with respect to `keep`."""
-        space = tape.space
-        grad_keep = torch.zeros_like(tape.keep, memory_format=torch.contiguous_format)
+    def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests 1+sources"]:
+        """Gradient of the loss with respect to `weights`; that of the base is left out."""
+        space, spans = tape.space, self.graph.spans
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
-        space.grad.zero_()
-        self._pull_end(tape, grad_resid, grad_keep)
+        grad_weights = torch.zeros_like(tape.weights, memory_format=torch.contiguous_format)
+        grad_masks = grad_weights[:, :, 1:]
+        self._end_masks(tape, grad_resid, grad_masks)
 
         for chunk in reversed(self._chunks):
-            rows = self._chunk_rows(chunk)
-            before = self.graph.spans[chunk.start].n_sources
+            rows, srcs = self._chunk_rows(chunk), self._chunk_srcs(chunk)
+            grad = space.grad[: len(srcs)]
+            self._collect(tape, grad, grad_resid, srcs, range(rows.stop, self.graph.end_row))
             for index in reversed(chunk):
-                span = self.graph.spans[index]
-                at = slice(span.rows.start - rows.start, span.rows.stop - rows.start)
-                grad_streams = space.grad_streams[at]
-                # What a block kept is free as soon as its turn is over.
-                block_tape = tape.blocks.pop() if tape.blocks else self._again(tape, index)
-                self._block_backward(tape, block_tape, index, grad_streams, grad_keep)
+                span = spans[index]
+                own = slice(span.n_sources - srcs.start, None)
+                self._block_backward(tape, index, grad[own], grad_masks)
                 # What it read from the earlier blocks of its chunk, whose turn comes next ...
-                self._pull(tape, grad_keep, grad_streams, span.rows, range(before, span.n_sources))
+                before = range(srcs.start, span.n_sources)
+                self._pull_masks(tape, grad_masks, span.rows, before)
+                self._pull_sources(tape, grad[: len(before)], span.rows, before)
             # ... and what the whole chunk read from all blocks before it, in one product.
-            grad_streams = space.grad_streams[: len(rows)]
-            self._pull(tape, grad_keep, grad_streams, rows, range(before))
+            self._pull_masks(tape, grad_masks, rows, range(srcs.start))
         self.release(tape)
-        return grad_keep
+        return grad_weights
 
-    def _again(self, tape: Tape, index: int) -> BlockTape:
-        """The forward pass of a block once more: the same numbers, with a graph this time."""
-        return self._block_forward(
-            tape.space, tape.keep, tape.inputs, tape.patch, index, graph=True
-        )
+    def _block_backward(self, tape: Tape, index: int, grad: Tensor, grad_masks: Tensor) -> None:
+        """Turn the streams that a block reads into their gradients, from those of what it writes.
 
-    def _block_backward(
-        self, tape: Tape, block_tape: BlockTape, index: int, grad_streams: Tensor, grad_keep: Tensor
-    ) -> None:
-        """Gradients of the streams that a block reads, from those of what it writes."""
+        `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
+        """
         block, span = self.architecture.blocks[index], self.graph.spans[index]
-        space, attention = tape.space, block.attention
-        mlp_in, mlp_out = block_tape.mlp_in, block_tape.mlp_out
-        if mlp_in is not None and mlp_out is not None:
+        attention, streams = block.attention, tape.space.streams(span.rows)
+        block_tape = tape.blocks.pop()  # What a block kept is free as soon as its turn is over.
+        if block_tape is None:
+            block_tape = self._attend(index, streams, tape.inputs, graph=True)
+            block_tape = self._with_mlp(index, block_tape, streams, graph=True)
+        n_heads = len(span.attn_srcs)
+        if block_tape.mlp_in is not None and block_tape.mlp_out is not None:
             assert span.mlp_row is not None
-            assert span.mlp_src is not None
-            (grad_streams[-1],) = torch.autograd.grad(mlp_out, mlp_in, space.grad[span.mlp_src])
+            (streams[-1],) = torch.autograd.grad(
+                block_tape.mlp_out, block_tape.mlp_in, grad[n_heads]
+            )
             if not block.parallel:
                 row = range(span.mlp_row, span.mlp_row + 1)
-                self._pull(tape, grad_keep, grad_streams[-1:], row, span.attn_srcs)
+                self._pull_masks(tape, grad_masks, row, span.attn_srcs)
+                self._pull_sources(tape, grad[:n_heads], row, span.attn_srcs)
 
-        grad_mixed = space.grad[span.attn_srcs.start : span.attn_srcs.stop].flatten(1, 2)
+        grad_mixed = grad[:n_heads].flatten(1, 2)
         if attention.post_norm is None:
             grad_mixed = torch.bmm(grad_mixed, attention.w_out.transpose(1, 2))
         mixed, projected = block_tape.mixed, block_tape.projected
         (grad_projected,) = torch.autograd.grad(mixed, projected, grad_mixed.view_as(mixed))
-        heads = slice(len(span.attn_rows))
-        attention.project_in.backward(
-            grad_projected,
-            block_tape.streams[heads].flatten(1, 2),
-            block_tape.saved,
-            out=grad_streams[heads].flatten(1, 2),
+        x = streams[: len(span.attn_rows)].flatten(1, 2)
+        attention.project_in.backward(grad_projected, x, projected.detach(), block_tape.saved)
+
+    # --- products with the masks ------------------------------------------------------------
+
+    def _read(
+        self, weights: Tensor, span: BlockSpan, space: Workspace, base: Tensor, streams: Tensor
+    ) -> None:
+        """The streams that a block reads, from the sources before it."""
+        space.base.copy_(base)
+        rows, cols = slice(span.rows.start, span.rows.stop), slice(span.n_sources + 1)
+        groups = weights.shape[0]
+        torch.bmm(
+            weights[:, rows, cols],
+            by_group(space.rows[cols], groups),
+            out=by_group(streams, groups),
         )
+
+    @staticmethod
+    def _add_product(weights: Tensor, diff: Tensor, streams: Tensor) -> None:
+        """`streams += weights @ diff`, in place. `streams`: `[rows, batch, seq, d_model]`."""
+        groups = weights.shape[0]
+        by_group(streams, groups).baddbmm_(weights, by_group(diff, groups))
+
+    @staticmethod
+    def _pull_masks(tape: Tape, grad_masks: Tensor, rows: range, srcs: range) -> None:
+        """Gradients of the masks between `srcs` and `rows`, whose streams are gradients by now."""
+        if len(srcs) == 0:
+            return
+        groups = tape.weights.shape[0]
+        pulled = by_group(tape.space.streams(rows), groups)
+        diff = by_group(tape.space.diff[srcs.start : srcs.stop], groups)
+        target = grad_masks[:, rows.start : rows.stop, srcs.start : srcs.stop]
+        target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
+
+    @staticmethod
+    def _pull_sources(tape: Tape, grad: Tensor, rows: range, srcs: range, beta: float = 1) -> None:
+        """Add to `beta grad` what `rows` give back to `srcs`.
+
+        `grad`: `[srcs, batch, seq, d_model]`.
+        """
+        if len(srcs) == 0:
+            return
+        groups = tape.weights.shape[0]
+        weights = tape.weights[:, rows.start : rows.stop, 1 + srcs.start : 1 + srcs.stop]
+        pulled = by_group(tape.space.streams(rows), groups)
+        by_group(grad, groups).baddbmm_(weights.transpose(1, 2), pulled, beta=beta, alpha=-1)
+
+    def _collect(
+        self, tape: Tape, grad: Tensor, grad_resid: Tensor, srcs: range, later: range
+    ) -> None:
+        """Write what the rows `later` and `Resid End` give back to `srcs` to `grad`."""
+        if len(later) == 0:
+            grad.zero_()
+        else:
+            self._pull_sources(tape, grad, later, srcs, beta=0)
+        row = self._end_row(tape.weights[:, :, 1:], len(grad_resid), tape.positions)
+        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
+        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
+        grad[:, :, tape.positions].addcmul_(weights.reshape(shape), grad_resid, value=-1)
+
+    def _end_row(self, weights: Tensor, batch: int, positions: Positions) -> Tensor:
+        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
+        `[batch, positions, sources]`."""
+        row = weights[:, -1]
+        if self.graph.seq_len is None:
+            return row
+        return row.view(batch, -1, row.shape[-1])[:, positions]
+
+    def _read_end(self, weights: Tensor, diff: Tensor, positions: Positions) -> Tensor:
+        """What `Resid End` reads beside its base at `positions`: `[batch, positions, d_model]`."""
+        at = diff[:, :, positions]
+        row = self._end_row(weights[:, :, 1:], diff.shape[1], positions).flatten(0, -2)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        return out.view(at.shape[1:])
+
+    def _end_masks(self, tape: Tape, grad_resid: Tensor, grad_masks: Tensor) -> None:
+        """Gradients of the masks of `Resid End`."""
+        at = tape.space.diff[:, :, tape.positions]
+        target = self._end_row(grad_masks, len(grad_resid), tape.positions)
+        n_groups = target.shape[:-1].numel()
+        flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
+        pulled = grad_resid.reshape(n_groups, 1, -1)
+        target.copy_((pulled @ flat.transpose(1, 2)).view_as(target))
+
+    # --- buffers ----------------------------------------------------------------------------
 
     def _chunk_rows(self, chunk: range) -> range:
         """All destinations of the blocks of a chunk."""
         spans = self.graph.spans
         return range(spans[chunk.start].rows.start, spans[chunk.stop - 1].rows.stop)
 
-    def _read(
-        self, keep: Tensor, span: BlockSpan, diff: Tensor, bases: Tensor, streams: Tensor
-    ) -> None:
-        """The streams that a block reads, from the sources before it."""
-        n_heads = len(span.attn_rows)
-        streams[:n_heads] = bases[0]
-        streams[n_heads:] = bases[1]
-        rows = slice(span.rows.start, span.rows.stop)
-        self._subtract(keep[:, rows, : span.n_sources], diff[: span.n_sources], streams)
+    def _chunk_srcs(self, chunk: range) -> range:
+        """All sources of the blocks of a chunk."""
+        spans = self.graph.spans
+        end = spans[chunk.stop].n_sources if chunk.stop < len(spans) else len(self.graph.srcs)
+        return range(spans[chunk.start].n_sources, end)
 
-    def _end_row(self, keep: Tensor, batch: int, positions: Positions) -> Tensor:
-        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
-        `[batch, positions, sources]`."""
-        row = keep[:, -1]
-        return (
-            row if self.graph.seq_len is None else row.view(batch, -1, row.shape[-1])[:, positions]
-        )
-
-    def _read_end(self, keep: Tensor, diff: Tensor, positions: Positions) -> Tensor:
-        """`keep @ diff` for `Resid End` at `positions`: `[batch, positions, d_model]`."""
-        at = diff[:, :, positions]
-        row = self._end_row(keep, diff.shape[1], positions).flatten(0, -2)
-        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
-        return out.view(at.shape[1:])
-
-    def _pull_end(self, tape: Tape, grad_resid: Tensor, grad_keep: Tensor) -> None:
-        """Gradients of `_read_end`, written to both."""
-        space, positions = tape.space, tape.positions
-        at, batch = space.diff[:, :, positions], space.diff.shape[1]
-        row = self._end_row(tape.keep, batch, positions).flatten(0, -2)
-        pulled = grad_resid.reshape(len(row), 1, -1)
-        flat = at.reshape(len(at), len(row), -1).transpose(0, 1)
-        target = self._end_row(grad_keep, batch, positions)
-        target.copy_((pulled @ flat.transpose(1, 2)).neg().view_as(target))
-        space.grad[:, :, positions] = (row.unsqueeze(2) * pulled).transpose(0, 1).reshape(at.shape)
-
-    @staticmethod
-    def _subtract(keep: Tensor, diff: Tensor, streams: Tensor) -> None:
-        """`streams -= keep @ diff`, in place. `streams`: `[rows, batch, seq, d_model]`."""
-        groups = keep.shape[0]
-        diff = diff.view(diff.shape[0], groups, -1).transpose(0, 1)
-        target = streams.view(streams.shape[0], groups, -1).transpose(0, 1)
-        target.baddbmm_(keep, diff, alpha=-1)
-
-    @staticmethod
-    def _pull(
-        tape: Tape, grad_keep: Tensor, grad_streams: Tensor, rows: range, srcs: range
-    ) -> None:
-        """Gradients of what `rows` read from `srcs`: written to `grad_keep`, and added to the
-        sources' gradients. `grad_streams`: `[rows, batch, seq, d_model]`."""
-        if len(srcs) == 0:
-            return
-        keep, groups = tape.keep, tape.keep.shape[0]
-        dests, sources = slice(rows.start, rows.stop), slice(srcs.start, srcs.stop)
-        diff = tape.space.diff[sources].view(len(srcs), groups, -1).transpose(0, 1)
-        grad = tape.space.grad[sources].view(len(srcs), groups, -1).transpose(0, 1)
-        pulled = grad_streams.view(len(rows), groups, -1).transpose(0, 1)
-        grad_keep[:, dests, sources].baddbmm_(pulled, diff.transpose(1, 2), alpha=-1)
-        grad.baddbmm_(keep[:, dests, sources].transpose(1, 2), pulled)
-
-    def _workspace(self, embed: Tensor, keep_all: bool) -> Workspace:
+    def _workspace(self, embed: Tensor, graph: bool) -> Workspace:
         """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
-        kept = self._free.pop((keep_all, *embed.shape), None)
+        kept = self._free.pop((graph, *embed.shape), None)
         if kept is not None:
             return kept
+        n_sources, n_streams, n_grad = self._buffer_rows(graph)
+        return Workspace(embed, n_sources, n_streams, n_grad, graph)
+
+    def _buffer_rows(self, graph: bool) -> tuple[int, int, int]:
+        """Rows of a run's buffers: sources, streams, and sources that go backward together."""
         block_rows = [len(span.rows) for span in self.graph.spans]
-        chunk_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
-        return Workspace(embed, len(self.graph.srcs), block_rows, chunk_rows, keep_all)
+        n_streams = sum(block_rows) if graph else max(block_rows)
+        n_grad = max(len(self._chunk_srcs(chunk)) for chunk in self._chunks) if graph else 0
+        return len(self.graph.srcs), n_streams, n_grad
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
         """About how many bytes a differentiable run takes beside its inputs.
@@ -360,10 +407,7 @@ class Engine:
         Exact for the buffers; for what autograd keeps inside the nodes, an upper estimate.
         """
         batch, seq, d_model = embed.shape
-        block_rows = [len(span.rows) for span in self.graph.spans]
-        chunk_rows = max(len(self._chunk_rows(chunk)) for chunk in self._chunks)
-        streams = max(block_rows) if recompute else sum(block_rows)
-        buffers = (2 * len(self.graph.srcs) + streams + chunk_rows) * d_model
+        buffers = (1 + sum(self._buffer_rows(graph=True))) * d_model
         inside = [
             4 * block.attention.project_in.bias.numel()
             + 4 * block.attention.n_heads * seq
@@ -375,9 +419,8 @@ class Engine:
 
     def release(self, tape: Tape) -> None:
         """Give back the buffers of a run."""
-        space = tape.space
-        key = (space.keeps_all, *tape.inputs.embed.shape)
-        self._free[key] = space
+        key = (tape.space.graph, *tape.inputs.embed.shape)
+        self._free[key] = tape.space
 
 
 class _PatchedRun(torch.autograd.Function):
@@ -386,7 +429,7 @@ class _PatchedRun(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: torch.autograd.function.FunctionCtx,
-        keep: Tensor,
+        weights: Tensor,
         engine: Engine,
         inputs: RunInputs,
         patch: Patch,
@@ -394,7 +437,7 @@ class _PatchedRun(torch.autograd.Function):
         recompute: bool,
     ) -> Tensor:
         needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
-        logits, tape = engine.forward(keep, inputs, patch, positions, needs_grad, recompute)
+        logits, tape = engine.forward(weights, inputs, patch, positions, needs_grad, recompute)
         if needs_grad:
             ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
         else:

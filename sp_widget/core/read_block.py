@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sp_widget.core.families import Family
+from sp_widget.core.fused_gelu import with_fused_gelu
 from sp_widget.core.nodes import Attention, Block, Norm, NormedLinear
 from sp_widget.errors import UnsupportedModelError
 
@@ -117,8 +118,7 @@ def _head_norm(
 def _mlp(block: Any) -> Callable[[Tensor], Tensor]:
     layer = block.original_component
     if not hasattr(layer, "fc1"):
-        run: Callable[[Tensor], Tensor] = block.mlp
-        return run
+        return with_fused_gelu(block.mlp)
     # OPT keeps the layers of its MLP in the block itself.
 
     def opt_mlp(x: Tensor) -> Tensor:

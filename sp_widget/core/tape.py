@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,52 +22,48 @@ class Patch:
     """base_d: two for each block (attention, MLP), then `Resid End`."""
 
 
-class Workspace:
-    """Buffers of one run, kept from step to step: nothing this large is made anew.
+_PADDING = 64
+"""Elements between two rows of a buffer. Rows that lie a multiple of 4,096 bytes apart share
+their places in the processor's caches: products with the masks took a third longer."""
 
-    Those of the backward pass come into being with the first one.
-    """
+
+def padded_rows(n_rows: int, like: Tensor) -> Float[Tensor, "n_rows batch seq d_model"]:
+    """An empty buffer of `n_rows` tensors like this one."""
+    buffer = like.new_empty(n_rows, like.numel() + _PADDING)
+    return buffer[:, : like.numel()].view(n_rows, *like.shape)
+
+
+def by_group(rows: Float[Tensor, "n batch seq d_model"], groups: int) -> Tensor:
+    """A view `[groups, n, the rest]` of rows of a buffer, for a product with each group's masks."""
+    return rows.view(len(rows), groups, -1).transpose(0, 1)
+
+
+class Workspace:
+    """Buffers of one run, kept from step to step: nothing this large is made anew."""
 
     def __init__(
-        self,
-        embed: Tensor,
-        n_sources: int,
-        block_rows: Sequence[int],
-        chunk_rows: int,
-        keeps_all: bool,
+        self, embed: Tensor, n_sources: int, n_streams: int, n_grad: int, graph: bool
     ) -> None:
-        """`block_rows`: how many streams each block reads. `chunk_rows`: how many the blocks
-        read that go backward together. `keeps_all`: keep every block's streams until then, not
-        only those of the block at work."""
-        self.keeps_all = keeps_all
-        self.diff: Float[Tensor, "sources batch seq d_model"] = embed.new_empty(
-            n_sources, *embed.shape
-        )
-        """D_s of every source."""
-        kept = block_rows if keeps_all else [max(block_rows)]
-        self._streams = [embed.new_empty(n, *embed.shape) for n in kept]
-        self._chunk_rows = chunk_rows
-
-    def streams(self, block: int, n_rows: int) -> Float[Tensor, "rows batch seq d_model"]:
-        """x_d of a block's attention rows, and of its MLP in the last row."""
-        return self._streams[block if self.keeps_all else 0][:n_rows]
-
-    @cached_property
-    def grad(self) -> Float[Tensor, "sources batch seq d_model"]:
+        """`graph`: for a run with a backward pass, which needs the streams of every block; else
+        those of the block at work do. `n_grad`: sources whose gradients are at work at once."""
+        self.graph = graph
+        self.rows: Float[Tensor, "1+sources batch seq d_model"] = padded_rows(1 + n_sources, embed)
+        """What masks multiply: the base of the block at work, and D_s of every source."""
+        self.base, self.diff = self.rows[0], self.rows[1:]
+        self._streams = padded_rows(n_streams, embed)
+        self.grad: Float[Tensor, "n_grad batch seq d_model"] = padded_rows(n_grad, embed)
         """Gradients of what the sources write."""
-        return torch.empty_like(self.diff)
 
-    @cached_property
-    def grad_streams(self) -> Float[Tensor, "chunk_rows batch seq d_model"]:
-        """Gradients of the streams of one chunk of blocks."""
-        return self.diff.new_empty(self._chunk_rows, *self.diff.shape[1:])
+    def streams(self, rows: range) -> Float[Tensor, "rows batch seq d_model"]:
+        """x_d of these destinations; in the backward pass, their gradients take their place."""
+        start = rows.start if self.graph else 0
+        return self._streams[start : start + len(rows)]
 
 
 @dataclass(frozen=True)
 class BlockTape:
-    """What the backward pass of one block needs of its forward pass."""
+    """What the backward pass of one block needs of its forward pass, beside its streams."""
 
-    streams: Float[Tensor, "rows batch seq d_model"]
     saved: tuple[Tensor, ...]
     """Of the projection."""
     projected: Float[Tensor, "rows tokens d_out"]
@@ -86,11 +79,11 @@ class Tape:
     """A patched run, as its backward pass needs it."""
 
     space: Workspace
-    keep: Float[Tensor, "groups dests sources"]
+    weights: Float[Tensor, "groups dests 1+sources"]
     inputs: RunInputs
     patch: Patch
     positions: Positions
-    blocks: list[BlockTape]
-    """Empty where blocks are computed again instead; emptied by the backward pass."""
+    blocks: list[BlockTape | None]
+    """`None` where a block's nodes are run again instead; emptied by the backward pass."""
     end: tuple[Tensor, Tensor]
     """Stream that `Resid End` reads, logits."""

@@ -85,9 +85,9 @@ def test_a_wrong_gradient_of_a_node_breaks_gradients(monkeypatch: pytest.MonkeyP
     model = patchable_model(models.bridge("gpt2"))
     right = NormedLinear.backward
 
-    def wrong(self: Any, grad: Tensor, x: Tensor, saved: Any, out: Tensor) -> None:
-        right(self, grad, x, saved, out)
-        out.mul_(1.01)
+    def wrong(self: Any, grad: Tensor, x: Tensor, y: Tensor, saved: Any) -> None:
+        right(self, grad, x, y, saved)
+        x.mul_(1.01)
 
     monkeypatch.setattr(NormedLinear, "backward", wrong)
     assert set(_failures(model)) == {f"gradients[{name}]" for name in MASK_FNS}
