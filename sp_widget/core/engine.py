@@ -14,10 +14,11 @@ so the ordinary stream r need not be carried along, and its gradient comes for f
 
     dL/dm_ds = x_d' . D_s            dL/dc_s = sum_d (1 - m_ds) x_d'        (' : gradient)
 
-The base is one more row of the buffer, read with weight 1, so that one product makes what a
-block reads: the inputs of all its heads' queries, keys and values, and the MLP's share of it.
-Going back, the gradient of a stream takes the stream's place, and what a block's sources get is
-collected from all later streams at once.
+A few blocks go together. What all of them read from the blocks before is one product: the inputs
+of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of the
+buffer like any source, each read with weight 1 by its own block. Going back, the gradient of a
+stream takes the stream's place, and what the sources of a few blocks get is collected from all
+later streams at once.
 """
 
 from __future__ import annotations
@@ -27,10 +28,9 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from sp_widget.core.architecture import Architecture, RunInputs
-from sp_widget.core.graph import BlockSpan, Graph
+from sp_widget.core.graph import Graph
 from sp_widget.core.nodes import Attention
 from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace, by_group
 from sp_widget.errors import ArgumentError
@@ -41,9 +41,7 @@ _MLP_COPIES = 8
 """Tensors of the MLP's hidden size that autograd keeps at most."""
 
 _BLOCKS_AT_ONCE = 4
-"""Blocks that go backward together: their gradients are read from the later streams, and theirs
-given to the earlier sources' masks, in one product each. More of them make larger and quicker
-products, but a larger buffer."""
+"""Blocks that go together. More of them make larger and quicker products, but larger buffers."""
 
 
 class Engine:
@@ -58,6 +56,10 @@ class Engine:
             range(start, min(start + _BLOCKS_AT_ONCE, n_blocks))
             for start in range(0, n_blocks, _BLOCKS_AT_ONCE)
         ]
+        base_weights = torch.zeros(len(graph.dests), _BLOCKS_AT_ONCE)
+        for index, span in enumerate(graph.spans):
+            base_weights[span.rows.start : span.rows.stop, index % _BLOCKS_AT_ONCE] = 1
+        self._base_weights = base_weights
 
     # --- plain runs -------------------------------------------------------------------------
 
@@ -144,8 +146,9 @@ class Engine:
         batch, seq, _ = inputs.embed.shape
         if self.graph.seq_len not in (None, seq):
             raise ArgumentError("seq_len", f"prompts of {self.graph.seq_len} tokens", seq)
-        # [n, positions, dests, 1 + sources]: the base is read whole, whatever the masks say.
-        weights = pad(self.graph.to_dense(masks) - 1, (1, 0), value=1.0)
+        dense = self.graph.to_dense(masks)  # [n, positions, dests, sources]
+        base_weights = self._base_weights.to(dense).expand(*dense.shape[:3], -1)
+        weights = torch.cat((base_weights, dense - 1), dim=-1)
         if self.graph.seq_len is not None:
             weights = weights.expand(batch, -1, -1, -1)
         weights = weights.reshape(-1, *weights.shape[2:])
@@ -165,19 +168,25 @@ class Engine:
     ) -> tuple[Tensor, Tape]:
         """Logits, and the tape for `backward` (which only works with `graph`).
 
-        `weights`: `[groups, dests, 1 + sources]`, where a group is what shares its mask values:
-        all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
+        `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask
+        values: all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
         """
         space = self._workspace(inputs.embed, graph)
         torch.sub(patch.sources[0], inputs.embed, out=space.diff[0])
         blocks = []
-        for index, span in enumerate(self.graph.spans):
-            streams = space.streams(span.rows)
-            self._read(weights, span, space, patch.bases[2 * index], streams)
-            block_tape = self._block_forward(space, weights, inputs, patch, index, streams, graph)
-            blocks.append(None if recompute else block_tape)
+        for chunk in self._chunks:
+            self._read(space, weights, patch, chunk)
+            first = self.graph.spans[chunk.start]
+            for index in chunk:
+                span = self.graph.spans[index]
+                own = range(first.n_sources, span.n_sources)
+                self._add_product(space, weights, span.rows, own)
+                block_tape = self._block_forward(space, weights, inputs, patch, index, graph)
+                blocks.append(None if recompute else block_tape)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        resid = patch.bases[-1][:, positions] + self._read_end(weights, space.diff, positions)
+        resid = patch.bases[-1][:, positions] + self._read_end(
+            space.mask_weights(weights), space.diff, positions
+        )
         with torch.set_grad_enabled(graph):
             resid.requires_grad_(graph)
             logits = self.architecture.unembed(resid)
@@ -191,11 +200,11 @@ class Engine:
         inputs: RunInputs,
         patch: Patch,
         index: int,
-        streams: Tensor,
         graph: bool,
     ) -> BlockTape:
         """Run the nodes of one block, and write their differences to `space.diff`."""
         block, span, diff = self.architecture.blocks[index], self.graph.spans[index], space.diff
+        streams = space.streams(span.rows)
         attended = self._attend(index, streams, inputs, graph)
         written = attended.mixed.detach()
         if block.attention.post_norm is None:
@@ -207,8 +216,8 @@ class Engine:
         if not block.parallel:
             # Its base has the attention of its own block in it.
             streams[-1] += patch.bases[2 * index + 1] - patch.bases[2 * index]
-            own = weights[:, span.mlp_row : span.mlp_row + 1, 1:][:, :, heads]
-            self._add_product(own, diff[heads], streams[-1:])
+            row = range(span.mlp_row, span.mlp_row + 1)
+            self._add_product(space, weights, row, span.attn_srcs)
         tape = self._with_mlp(index, attended, streams, graph)
         assert tape.mlp_out is not None
         torch.sub(patch.sources[span.mlp_src], tape.mlp_out.detach(), out=diff[span.mlp_src])
@@ -236,12 +245,14 @@ class Engine:
             mlp_in = streams[-1].data.requires_grad_(graph)
             return replace(tape, mlp_in=mlp_in, mlp_out=mlp(mlp_in))
 
-    def backward(self, tape: Tape, grad_logits: Tensor) -> Float[Tensor, "groups dests 1+sources"]:
-        """Gradient of the loss with respect to `weights`; that of the base is left out."""
+    def backward(
+        self, tape: Tape, grad_logits: Tensor
+    ) -> Float[Tensor, "groups dests bases+sources"]:
+        """Gradient of the loss with respect to `weights`; those of the bases are left out."""
         space, spans = tape.space, self.graph.spans
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
         grad_weights = torch.zeros_like(tape.weights, memory_format=torch.contiguous_format)
-        grad_masks = grad_weights[:, :, 1:]
+        grad_masks = space.mask_weights(grad_weights)
         self._end_masks(tape, grad_resid, grad_masks)
 
         for chunk in reversed(self._chunks):
@@ -293,24 +304,27 @@ class Engine:
 
     # --- products with the masks ------------------------------------------------------------
 
-    def _read(
-        self, weights: Tensor, span: BlockSpan, space: Workspace, base: Tensor, streams: Tensor
-    ) -> None:
-        """The streams that a block reads, from the sources before it."""
-        space.base.copy_(base)
-        rows, cols = slice(span.rows.start, span.rows.stop), slice(span.n_sources + 1)
-        groups = weights.shape[0]
+    def _read(self, space: Workspace, weights: Tensor, patch: Patch, chunk: range) -> None:
+        """What the blocks of a chunk read from their bases and from the blocks before them."""
+        rows, groups = self._chunk_rows(chunk), weights.shape[0]
+        space.start_at(rows.start)
+        space.bases[: len(chunk)] = patch.bases[2 * chunk.start : 2 * chunk.stop : 2]
+        n_cols = len(space.bases) + self.graph.spans[chunk.start].n_sources
         torch.bmm(
-            weights[:, rows, cols],
-            by_group(space.rows[cols], groups),
-            out=by_group(streams, groups),
+            weights[:, rows.start : rows.stop, :n_cols],
+            by_group(space.rows[:n_cols], groups),
+            out=by_group(space.streams(rows), groups),
         )
 
     @staticmethod
-    def _add_product(weights: Tensor, diff: Tensor, streams: Tensor) -> None:
-        """`streams += weights @ diff`, in place. `streams`: `[rows, batch, seq, d_model]`."""
+    def _add_product(space: Workspace, weights: Tensor, rows: range, srcs: range) -> None:
+        """Add to the streams of `rows` what they read from `srcs`."""
+        if len(srcs) == 0:
+            return
         groups = weights.shape[0]
-        by_group(streams, groups).baddbmm_(weights, by_group(diff, groups))
+        diff = by_group(space.diff[srcs.start : srcs.stop], groups)
+        cut = space.mask_weights(weights)[:, rows.start : rows.stop, srcs.start : srcs.stop]
+        by_group(space.streams(rows), groups).baddbmm_(cut, diff)
 
     @staticmethod
     def _pull_masks(tape: Tape, grad_masks: Tensor, rows: range, srcs: range) -> None:
@@ -331,9 +345,10 @@ class Engine:
         """
         if len(srcs) == 0:
             return
-        groups = tape.weights.shape[0]
-        weights = tape.weights[:, rows.start : rows.stop, 1 + srcs.start : 1 + srcs.stop]
-        pulled = by_group(tape.space.streams(rows), groups)
+        space, groups = tape.space, tape.weights.shape[0]
+        weights = space.mask_weights(tape.weights)
+        weights = weights[:, rows.start : rows.stop, srcs.start : srcs.stop]
+        pulled = by_group(space.streams(rows), groups)
         by_group(grad, groups).baddbmm_(weights.transpose(1, 2), pulled, beta=beta, alpha=-1)
 
     def _collect(
@@ -344,7 +359,7 @@ class Engine:
             grad.zero_()
         else:
             self._pull_sources(tape, grad, later, srcs, beta=0)
-        row = self._end_row(tape.weights[:, :, 1:], len(grad_resid), tape.positions)
+        row = self._end_row(tape.space.mask_weights(tape.weights), len(grad_resid), tape.positions)
         weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
         shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
         grad[:, :, tape.positions].addcmul_(weights.reshape(shape), grad_resid, value=-1)
@@ -360,7 +375,7 @@ class Engine:
     def _read_end(self, weights: Tensor, diff: Tensor, positions: Positions) -> Tensor:
         """What `Resid End` reads beside its base at `positions`: `[batch, positions, d_model]`."""
         at = diff[:, :, positions]
-        row = self._end_row(weights[:, :, 1:], diff.shape[1], positions).flatten(0, -2)
+        row = self._end_row(weights, diff.shape[1], positions).flatten(0, -2)
         out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
         return out.view(at.shape[1:])
 
@@ -392,12 +407,12 @@ class Engine:
         if kept is not None:
             return kept
         n_sources, n_streams, n_grad = self._buffer_rows(graph)
-        return Workspace(embed, n_sources, n_streams, n_grad, graph)
+        return Workspace(embed, _BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, graph)
 
     def _buffer_rows(self, graph: bool) -> tuple[int, int, int]:
         """Rows of a run's buffers: sources, streams, and sources that go backward together."""
-        block_rows = [len(span.rows) for span in self.graph.spans]
-        n_streams = sum(block_rows) if graph else max(block_rows)
+        chunk_rows = [len(self._chunk_rows(chunk)) for chunk in self._chunks]
+        n_streams = sum(chunk_rows) if graph else max(chunk_rows)
         n_grad = max(len(self._chunk_srcs(chunk)) for chunk in self._chunks) if graph else 0
         return len(self.graph.srcs), n_streams, n_grad
 
@@ -407,7 +422,7 @@ class Engine:
         Exact for the buffers; for what autograd keeps inside the nodes, an upper estimate.
         """
         batch, seq, d_model = embed.shape
-        buffers = (1 + sum(self._buffer_rows(graph=True))) * d_model
+        buffers = (_BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
         inside = [
             4 * block.attention.project_in.bias.numel()
             + 4 * block.attention.n_heads * seq

@@ -42,21 +42,39 @@ class Workspace:
     """Buffers of one run, kept from step to step: nothing this large is made anew."""
 
     def __init__(
-        self, embed: Tensor, n_sources: int, n_streams: int, n_grad: int, graph: bool
+        self,
+        embed: Tensor,
+        n_bases: int,
+        n_sources: int,
+        n_streams: int,
+        n_grad: int,
+        graph: bool,
     ) -> None:
-        """`graph`: for a run with a backward pass, which needs the streams of every block; else
-        those of the block at work do. `n_grad`: sources whose gradients are at work at once."""
+        """`n_bases`: blocks that go together. `n_streams`: what all blocks read, in a run with a
+        backward pass (`graph`); else what those that go together read. `n_grad`: sources whose
+        gradients are at work at once."""
         self.graph = graph
-        self.rows: Float[Tensor, "1+sources batch seq d_model"] = padded_rows(1 + n_sources, embed)
-        """What masks multiply: the base of the block at work, and D_s of every source."""
-        self.base, self.diff = self.rows[0], self.rows[1:]
+        self.rows = padded_rows(n_bases + n_sources, embed)
+        """What the streams are made of: the bases of the blocks at work, and every D_s."""
+        self.bases, self.diff = self.rows[:n_bases], self.rows[n_bases:]
+        self.bases.zero_()  # Fewer blocks may be at work: 0 times what memory held is not always 0.
         self._streams = padded_rows(n_streams, embed)
-        self.grad: Float[Tensor, "n_grad batch seq d_model"] = padded_rows(n_grad, embed)
+        self._first_row = 0
+        self.grad = padded_rows(n_grad, embed)
         """Gradients of what the sources write."""
+
+    def mask_weights(self, weights: Float[Tensor, "groups dests bases+sources"]) -> Tensor:
+        """Without those of the bases."""
+        return weights[:, :, len(self.bases) :]
+
+    def start_at(self, row: int) -> None:
+        """Streams before this one are needed no longer, unless for a backward pass."""
+        if not self.graph:
+            self._first_row = row
 
     def streams(self, rows: range) -> Float[Tensor, "rows batch seq d_model"]:
         """x_d of these destinations; in the backward pass, their gradients take their place."""
-        start = rows.start if self.graph else 0
+        start = rows.start - self._first_row
         return self._streams[start : start + len(rows)]
 
 
@@ -79,7 +97,7 @@ class Tape:
     """A patched run, as its backward pass needs it."""
 
     space: Workspace
-    weights: Float[Tensor, "groups dests 1+sources"]
+    weights: Float[Tensor, "groups dests bases+sources"]
     inputs: RunInputs
     patch: Patch
     positions: Positions
