@@ -3,17 +3,21 @@
 #   PYTHON     the interpreter that makes the virtual environment (3.10 or newer)
 #   VENV       the folder of that environment
 #   PIP_ARGS   more options for pip, such as an index that has a build of torch for your device
+#   LEGACY     the transformer-lens that `make test-legacy` tests with: 2.18.0, 3.9.0, ...
 #   LOCK_ARGS  more options for `make lock`
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 LOCK_ARGS ?=
+LEGACY ?= 2.18.0
+VENV_LEGACY ?= .venv-legacy-$(LEGACY)
 PY := $(VENV)/bin/python
 
 # Named by the content of what it depends on: switching branches back and forth installs nothing.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt sp_widget/_version.py | cksum | tr ' ' -)
 NODE_MODULES := js/node_modules/.package-lock.json
+INSTALLED_LEGACY := $(VENV_LEGACY)/$(notdir $(INSTALLED))
 BUNDLE := sp_widget/static/panel.js
 JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
 CHROMIUM := $(VENV)/.chromium
@@ -25,7 +29,7 @@ PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
 .DELETE_ON_ERROR:
 
 .PHONY: help setup demo test lint types test-js test-python test-notebooks test-browser \
-	test-install format build lock clean distclean
+	test-install test-legacy format build lock clean distclean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +66,9 @@ test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a rea
 test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
 	SP_WIDGET_FULL_INSTALL=1 $(PY) -m pytest tests/package/test_distribution.py -k "demo or installed"
 
+test-legacy: $(INSTALLED_LEGACY) ## models of an older transformer-lens, in another environment (not in test)
+	OMP_NUM_THREADS=1 $(VENV_LEGACY)/bin/python -m pytest -m legacy tests/legacy
+
 format: $(INSTALLED) $(NODE_MODULES) ## format all code, and mend what the linters can mend
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
@@ -82,7 +89,7 @@ clean: ## remove what was built and what test runs left behind
 		-prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and node_modules too
-	rm -rf $(VENV) js/node_modules
+	rm -rf $(VENV) $(VENV_LEGACY) js/node_modules
 
 $(PY):
 	@command -v $(PYTHON) > /dev/null || \
@@ -95,6 +102,15 @@ $(PY):
 $(INSTALLED): | $(BUNDLE) $(PY)
 	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+# Older versions of most things, but the same torch: its newest may be built for another device.
+$(INSTALLED_LEGACY): | $(BUNDLE)
+	$(PYTHON) -m venv $(VENV_LEGACY)
+	$(VENV_LEGACY)/bin/pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+		-c tests/legacy/constraints.txt $(shell grep '^torch==' constraints.txt) \
+		'transformer-lens==$(LEGACY)' 'pytest>=9,<10' -e .
+	@rm -f $(VENV_LEGACY)/.installed-*
 	@touch $@
 
 $(NODE_MODULES): js/package.json js/package-lock.json

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from sp_widget.core.architecture import Architecture
 from sp_widget.core.families import FAMILIES
+from sp_widget.core.hooked_reader import REFUSED
 from tests import models
+from tests.legacy import hooked_models
 
 _HEAD = """\
 # Supported models
@@ -32,13 +34,38 @@ OPT models that normalise after each layer or project their embeddings (opt-350m
 their residual stream is not a sum.
 """
 
+_HOOKED = """
+## HookedTransformer
+
+The model class of transformer-lens before version 4 works with 2.15.4 to 3.9: `make test-legacy`
+checks it in an environment of its own, with `LEGACY=3.9.0` for another version than 2.18.0. Tested
+are 2.15.4, 2.17.0, 2.18.0, 3.0.0, 3.5.0 and 3.9.0. Each kind below is checked as above, against
+patching by the model's own hook points edge by edge, and with left padding; the small GPT-2 of the
+reference's outputs gives the reference's scores. A kind needs a version of transformer-lens that
+can build it; "folded" is what `from_pretrained` makes of a model.
+
+KINDS.
+
+The bundled tasks are bridges: `sp.tasks.load` needs transformer-lens 4.3. Bridges of versions
+before that are not tested. Not supported, and refused by the name of the setting:
+
+| setting of the model | why |
+|---|---|
+"""
+
 
 def table() -> str:
     """The whole text of `docs/models.md`."""
     kinds: dict[str, list[str]] = {name: [] for name in FAMILIES}
     for kind in models.KINDS:
         kinds[models.bridge(kind).cfg.architecture].append(kind)
-    return _HEAD + "".join(_row(name, found) for name, found in kinds.items()) + _FOOT
+    return _HEAD + "".join(_row(name, found) for name, found in kinds.items()) + _FOOT + _hooked()
+
+
+def _hooked() -> str:
+    rows = (f"| `{name}` | {reason} |\n" for name, reason in REFUSED.items())
+    kinds = ", ".join(hooked_models.KINDS)
+    return _HOOKED.replace("KINDS", kinds) + "".join(rows)
 
 
 def _row(architecture: str, kinds: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A TransformerLens bridge as nodes that can be run one by one.
+"""A TransformerLens model as nodes that can be run one by one.
 
 Embeddings, attention masks and rotary tables are not rebuilt here: they are captured from the
 model's own forward pass, once for each batch of prompts.
@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sp_widget.core.capture import attention_inputs, captured_calls
-from sp_widget.core.families import family_of
+from sp_widget.core.bridge_reader import BridgeReader
+from sp_widget.core.capture import captured_calls
 from sp_widget.core.graph import BlockShape
+from sp_widget.core.hooked_reader import HookedReader, is_hooked_transformer
 from sp_widget.core.nodes import AttentionInputs
-from sp_widget.core.read_block import positive, read_block, read_norm
-from sp_widget.errors import ArgumentError, UnsupportedModelError
+from sp_widget.core.prefix import behind_prefix
+from sp_widget.core.read_block import positive
+from sp_widget.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,30 @@ class RunInputs:
     attention: tuple[AttentionInputs, ...]
     """For each block."""
 
+    def repeated(self, times: int) -> RunInputs:
+        """The batch so many times, one after the other."""
+        # Blocks share masks and tables; so do their repetitions.
+        done = {id(given): given.repeated(times) for given in self.attention}
+        return RunInputs(
+            self.embed.repeat(times, 1, 1), tuple(done[id(given)] for given in self.attention)
+        )
+
 
 class Architecture:
-    """The nodes of a bridge's model, and how to feed them."""
+    """The nodes of a bridge or HookedTransformer, and how to feed them."""
 
-    def __init__(self, bridge: Any, separate_qkv: bool) -> None:
-        self.family = family_of(bridge)
-        self.bridge = bridge
-        self.cfg = bridge.cfg
+    def __init__(self, model: Any, separate_qkv: bool) -> None:
+        self._reader = (HookedReader if is_hooked_transformer(model) else BridgeReader)(model)
+        self.name = self._reader.name
+        self.model = model
+        self.cfg = model.cfg
         self.d_mlp = int(getattr(self.cfg, "d_mlp", None) or 4 * self.cfg.d_model)
         self._refuse_active_dropout()
-        self._final_norm = read_norm(self._final_norm_component(), self.cfg)
-        self.blocks = tuple(
-            read_block(block, self.cfg, self.family, separate_qkv) for block in bridge.blocks
+        self._final_norm = self._reader.final_norm()
+        self._end_device = next(
+            (parameter.device for parameter in model.unembed.parameters()), torch.device("cpu")
         )
+        self.blocks = self._reader.blocks(separate_qkv)
         self.shapes = tuple(
             BlockShape(
                 n_heads=block.attention.n_heads,
@@ -57,43 +69,41 @@ class Architecture:
         )
 
     def _refuse_active_dropout(self) -> None:
-        for name, module in self.bridge.named_modules():
+        for name, module in self.model.named_modules():
             if isinstance(module, nn.Dropout) and module.training and module.p > 0:
                 raise ArgumentError(
                     "model", "a model in evaluation mode (call model.eval())", f"dropout at {name}"
                 )
 
-    def _final_norm_component(self) -> Any:
-        if self.cfg.architecture != "OPTForCausalLM":
-            return self.bridge.ln_final
-        # The bridge has no component for OPT's final norm.
-        decoder = self.bridge.original_model.model.decoder
-        if decoder.final_layer_norm is None or decoder.project_out is not None:
-            raise UnsupportedModelError(
-                "this OPT model normalises after each layer or projects its embeddings (as "
-                "opt-350m does): its residual stream is not a sum of what its nodes write."
-            )
-        return decoder.final_layer_norm
-
     def unembed(
         self, resid: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Final norm, unembedding and the logits' soft cap: what `Resid End` computes."""
-        logits: Tensor = self.bridge.unembed(self._final_norm(resid))
+        logits: Tensor = self.model.unembed(self._final_norm(resid.to(self._end_device)))
         cap = positive(getattr(self.cfg, "output_logits_soft_cap", None))
-        return logits if cap is None else cap * torch.tanh(logits / cap)
+        logits = logits if cap is None else cap * torch.tanh(logits / cap)
+        return logits.to(resid.device)
 
     def run_inputs(
         self,
         tokens: Int[Tensor, "batch seq"],
         attention_mask: Int[Tensor, "batch seq"] | None = None,
+        prefix: Int[Tensor, " prefix"] | None = None,
     ) -> tuple[RunInputs, Float[Tensor, "batch seq d_vocab"]]:
-        """Run the plain model: what enters block 0 and its attention layers, and the logits."""
-        with torch.no_grad(), captured_calls(self.bridge) as calls:
+        """Run the plain model: what enters block 0 and its attention layers, and the logits.
+
+        `prefix`: tokens before those of every prompt; its activations are constants of the run.
+        """
+        whole = tokens if prefix is None else torch.cat((prefix.expand(len(tokens), -1), tokens), 1)
+        with torch.no_grad(), captured_calls(self.model) as calls:
             kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
-            logits = self.bridge(tokens, **kwargs)
-        given = attention_inputs(self.bridge, calls, self.family.rotary)
-        return RunInputs(calls.streams[0], given), logits
+            logits = self.model(whole, **kwargs)
+            given = self._reader.attention_inputs(calls)
+            if prefix is None:
+                return RunInputs(calls.streams[0], given), logits
+            n = len(prefix)
+            tail = behind_prefix(self.blocks, calls.streams, given, n)
+            return RunInputs(calls.streams[0][:, n:].contiguous(), tail), logits[:, n:]
 
 
 def tolerance(dtype: torch.dtype) -> float:

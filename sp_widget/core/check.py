@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sp_widget.core.ablations import prompts
-from sp_widget.core.architecture import Architecture, RunInputs, tolerance
+from sp_widget.core.architecture import RunInputs, tolerance
 from sp_widget.core.capture import captured_calls
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
 from sp_widget.core.engine import Engine
+from sp_widget.core.hooked_reader import float64_copy
 from sp_widget.core.masks import mask_values
+from sp_widget.core.node_engine import NodeEngine
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.tape import Patch
 from sp_widget.core.types import MaskFn
@@ -115,9 +116,7 @@ def _real_positions(attention_mask: Tensor | None, embed: Tensor) -> Tensor:
 
 
 def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[str, float]:
-    # The bridge's own `to` prints.
-    bridge = nn.Module.to(copy.deepcopy(model.wrapped_model), torch.float64)
-    engine = Engine(Architecture(bridge, model.separate_qkv), model.graph)
+    engine = model.engine.on(float64_copy(model.wrapped_model))
     with torch.no_grad():
         inputs, _ = engine.architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, _ = engine.architecture.run_inputs(*prompts(batch, "clean"))
@@ -126,7 +125,9 @@ def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[
     return {str(fn): _gradient_deviation(engine, inputs, patch, fn) for fn in functions}
 
 
-def _gradient_deviation(engine: Engine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn) -> float:
+def _gradient_deviation(
+    engine: Engine | NodeEngine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn
+) -> float:
     """The derivative along a random direction, from the gradient and from two loss values."""
     device = inputs.embed.device
     n_edges, n_prompts = engine.graph.n_edges, inputs.embed.shape[0]

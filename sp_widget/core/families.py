@@ -41,10 +41,13 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(bridge: Any) -> Family:
     """The family of a bridge's model; raises `UnsupportedModelError` for one that has none."""
-    cfg = getattr(bridge, "cfg", None)
-    if cfg is None or not hasattr(bridge, "blocks"):
-        raise ArgumentError("model", "a TransformerLens TransformerBridge", type(bridge).__name__)
-    name = str(getattr(cfg, "architecture", None))
+    name = getattr(getattr(bridge, "cfg", None), "architecture", None)
+    if name is None or not hasattr(bridge, "blocks"):
+        raise ArgumentError(
+            "model",
+            "a TransformerBridge or a HookedTransformer of transformer-lens",
+            type(bridge).__name__,
+        )
     if name not in FAMILIES:
         raise UnsupportedModelError(
             f"{name} models are not supported: their blocks have not been shown to split into "

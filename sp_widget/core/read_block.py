@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sp_widget.core.families import Family
@@ -25,7 +26,7 @@ def read_block(block: Any, cfg: Any, family: Family, separate_qkv: bool) -> Bloc
         # Some parallel blocks feed one normed stream to attention and MLP.
         shared = parallel and "ln2" not in parts
         before_mlp = before_attention if shared else _norm_or_none(parts.get("ln2"), cfg)
-        mlp = _then(before_mlp, _mlp(block), _norm_or_none(parts.get("ln2_post"), cfg))
+        mlp = then(before_mlp, _mlp(block), _norm_or_none(parts.get("ln2_post"), cfg))
     after_attention = _norm_or_none(parts.get("ln1_post"), cfg)
     attention = _read_attention(
         block.attn, cfg, family, separate_qkv, before_attention, after_attention
@@ -37,8 +38,30 @@ def _read_attention(
     attn: Any, cfg: Any, family: Family, separate_qkv: bool, before: Norm, after: Norm
 ) -> Attention:
     n_heads = int(cfg.n_heads)
-    weights = [attn.W_Q, attn.W_K, attn.W_V]
-    biases = [attn.b_Q, attn.b_K, attn.b_V]
+    weights, biases = [attn.W_Q, attn.W_K, attn.W_V], [attn.b_Q, attn.b_K, attn.b_V]
+    return Attention(
+        project_in=project_in(before, weights, biases, n_heads, separate_qkv),
+        joint_rows=not separate_qkv,
+        n_heads=n_heads,
+        n_kv_heads=int(attn.W_K.shape[0]),
+        scale=_attention_scale(attn, cfg, family),
+        w_out=attn.W_O.detach(),
+        b_out=None if attn.b_O is None else attn.b_O.detach(),
+        soft_cap=positive(getattr(cfg, "attn_scores_soft_cap", None)),
+        q_norm=_head_norm(attn, "q_norm", cfg, None if separate_qkv else n_heads),
+        k_norm=_head_norm(attn, "k_norm", cfg, None if separate_qkv else n_heads),
+        post_norm=None if after.kind == "none" else after,
+    )
+
+
+def project_in(
+    before: Norm,
+    weights: Sequence[Float[Tensor, "heads d_model d_head"]],
+    biases: Sequence[Float[Tensor, "heads d_head"] | None],
+    n_heads: int,
+    separate_qkv: bool,
+) -> NormedLinear:
+    """The projections of one attention layer, from those of queries, keys and values."""
     if not separate_qkv:
         # A head reads one stream for Q, K and V: heads that share a key/value head each make
         # their own from that head's weights.
@@ -51,19 +74,7 @@ def _read_attention(
         bias = torch.cat(
             [zero if b is None else b for b, zero in zip(biases, zeros, strict=True)], dim=join
         )
-    return Attention(
-        project_in=NormedLinear(before, torch.cat(weights, dim=join), bias),
-        joint_rows=not separate_qkv,
-        n_heads=n_heads,
-        n_kv_heads=int(attn.W_K.shape[0]),
-        scale=_attention_scale(attn, cfg, family),
-        w_out=attn.W_O.detach(),
-        b_out=None if attn.b_O is None else attn.b_O.detach(),
-        soft_cap=positive(getattr(cfg, "attn_scores_soft_cap", None)),
-        q_norm=_head_norm(attn, "q_norm", cfg, None if separate_qkv else n_heads),
-        k_norm=_head_norm(attn, "k_norm", cfg, None if separate_qkv else n_heads),
-        post_norm=None if after.kind == "none" else after,
-    )
+    return NormedLinear(before, torch.cat(list(weights), dim=join), bias)
 
 
 def _per_query_head(x: Tensor, n_heads: int) -> Tensor:
@@ -97,8 +108,14 @@ def _head_norm(
     component = attn.submodules.get(name)
     if component is None or component.original_component is None:
         return None
-    norm = read_norm(component, cfg)
-    d_head = int(cfg.d_head)
+    return over_heads(read_norm(component, cfg), int(cfg.d_head), n_heads)
+
+
+def over_heads(norm: Norm, d_head: int, n_heads: int | None) -> Callable[[Tensor], Tensor]:
+    """A norm of queries or keys `[batch, heads, seq, d_head]`: of each head, or over all heads.
+
+    `n_heads`: how many heads there are when every query head has keys of its own.
+    """
     if norm.weight is None or norm.weight.numel() == d_head:
         return norm
     if n_heads is not None:
@@ -128,7 +145,8 @@ def _mlp(block: Any) -> Callable[[Tensor], Tensor]:
     return opt_mlp
 
 
-def _then(before: Norm, run: Callable[[Tensor], Tensor], after: Norm) -> Callable[[Tensor], Tensor]:
+def then(before: Norm, run: Callable[[Tensor], Tensor], after: Norm) -> Callable[[Tensor], Tensor]:
+    """A node of an MLP: its norm, the MLP, and a norm of what it writes."""
     return lambda resid: after(run(before(resid)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 import torch
 
@@ -33,8 +34,14 @@ def load(
 
     `batch_size`: of both loaders, or (train, test); `None` takes what suits the task's `config`.
     `device`: where to put the model and the prompts; `None` leaves it to TransformerLens.
-    Every call loads a fresh model. Raises `ArgumentError` for an unknown name.
+    Every call loads a fresh model. Raises `ArgumentError` for an unknown name, and `ImportError`
+    with a transformer-lens that cannot load the models: they are bridges.
     """
     if name not in names():
         raise ArgumentError("name", f"one of {', '.join(names())}", name)
+    installed = version("transformer-lens")
+    if int(installed.split(".")[0]) < 4:
+        raise ImportError(
+            f"the bundled tasks need transformer-lens 4.3 or newer; {installed} is installed"
+        )
     return _LOADERS[name](batch_size, device)

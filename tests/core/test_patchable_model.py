@@ -77,14 +77,16 @@ def test_active_dropout_is_refused() -> None:
 
 
 def test_what_is_not_a_bridge_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"wanted a TransformerLens TransformerBridge.*Linear"):
+    with pytest.raises(
+        ArgumentError, match=r"wanted a TransformerBridge or a HookedTransformer.*Linear"
+    ):
         patchable_model(nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("factorized", False),
+        ("factorized", "no"),
         ("slice_output", "first"),
         ("slice_output", (slice(None), -1)),
         ("seq_len", 0),
