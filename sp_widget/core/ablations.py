@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -21,12 +21,13 @@ def src_ablations(
     sample: Int[Tensor, "batch seq"] | PromptDataLoader,
     ablation_type: AblationType = AblationType.RESAMPLE,
     attention_mask: Int[Tensor, "batch seq"] | None = None,
+    prefix: Int[Tensor, " prefix"] | None = None,
 ) -> Float[Tensor, "sources batch seq d_model"]:
     """Patch activations of every source.
 
     `sample`: tokens, or, for the means over a dataset, the dataloader to average over (its
     result has the dataloader's batch size; all rows are equal). `attention_mask`: 0 where a
-    token is padding; padding enters no mean.
+    token is padding; padding enters no mean. `prefix`: tokens before those of every prompt.
     """
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
@@ -38,7 +39,7 @@ def src_ablations(
         return dataset_mean(model, sample, ablation_type).expand(-1, n_prompts, -1, -1)
     if not isinstance(sample, Tensor):
         raise ArgumentError("sample", "a tensor of tokens", type(sample).__name__)
-    inputs, _ = model.engine.architecture.run_inputs(sample, attention_mask)
+    inputs, _ = model.engine.architecture.run_inputs(sample, attention_mask, prefix)
     return ablate_batch(model.engine.source_outputs(inputs), ablation_type, attention_mask)
 
 
@@ -72,10 +73,10 @@ def dataset_mean(
         sides.append("corrupt")
     for batch in dataloader:
         for side in sides:
-            tokens, attention_mask = prompts(batch, side)
-            inputs, _ = model.engine.architecture.run_inputs(tokens, attention_mask)
+            given = prompts(batch, side)
+            inputs, _ = model.engine.architecture.run_inputs(*given)
             sources = model.engine.source_outputs(inputs)
-            weights = _token_weights(sources, attention_mask)
+            weights = _token_weights(sources, given.attention_mask)
             batch_total = (sources * weights).sum(1, keepdim=True)
             total = batch_total if total is None else total + batch_total
             batch_count = weights.sum(0, keepdim=True)
@@ -85,11 +86,19 @@ def dataset_mean(
     return total / count.clamp(min=1)
 
 
-def prompts(batch: PromptPairBatch, side: Side) -> tuple[Tensor, Tensor | None]:
-    """Tokens and attention mask of one side of a batch."""
+class Prompts(NamedTuple):
+    """One side of a batch, as the model takes it."""
+
+    tokens: Int[Tensor, "batch seq"]
+    attention_mask: Int[Tensor, "batch seq"] | None
+    prefix: Int[Tensor, " prefix"] | None
+
+
+def prompts(batch: PromptPairBatch, side: Side) -> Prompts:
+    """The clean or the corrupt prompts of a batch."""
     if side == "clean":
-        return batch.clean, batch.clean_attention_mask
-    return batch.corrupt, batch.corrupt_attention_mask
+        return Prompts(batch.clean, batch.clean_attention_mask, batch.prefix)
+    return Prompts(batch.corrupt, batch.corrupt_attention_mask, batch.prefix)
 
 
 def _token_weights(

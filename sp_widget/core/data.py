@@ -69,6 +69,7 @@ class PromptPairBatch:
         clean_attention_mask: `[batch, seq]`, 1 at tokens and 0 at left padding; `None` when
             no clean prompt of this batch is padded.
         corrupt_attention_mask: Likewise for the corrupt prompts.
+        prefix: Token ids `[prefix]` that come before those of every prompt; `None`: none do.
     """
 
     key: BatchKey
@@ -79,6 +80,7 @@ class PromptPairBatch:
     wrong_answers: Answers
     clean_attention_mask: Int[Tensor, "batch seq"] | None = None
     corrupt_attention_mask: Int[Tensor, "batch seq"] | None = None
+    prefix: Int[Tensor, " prefix"] | None = None
 
 
 class PromptDataset(Dataset[PromptPair]):
@@ -165,14 +167,16 @@ class PromptDataLoader(DataLoader[PromptPair]):
         seq_len: The length of the prompts, to be passed to `patchable_model` for edges at
             single token positions; `None` when positions do not correspond between prompts.
         diverge_idx: Number of leading tokens, common to all prompts, that were removed from
-            them. Token positions in the original prompts are larger by it.
+            them: those of `prefix`. Token positions in whole prompts are larger by it.
         batch_size: Prompt pairs in a batch. The last batch holds what is left.
         shuffle: Permute the prompts, once, when the loader is made.
         seq_labels: A label for each token position.
-        word_idxs: Name of a word to its token position.
+        word_idxs: Name of a word to its token position in whole prompts.
         drop_last: Leave out a last batch that is smaller than the others; a warning says how
             many prompts that concerns.
         generator: Source of the permutation for `shuffle`. Default: torch's global one.
+        prefix: The removed tokens `[diverge_idx]`. Their keys and values are computed before the
+            training and used in every step; their edges are never patched.
 
     Raises:
         ArgumentError: If an argument does not fit the dataset.
@@ -190,12 +194,14 @@ class PromptDataLoader(DataLoader[PromptPair]):
         word_idxs: Mapping[str, int] | None = None,
         drop_last: bool = False,
         generator: torch.Generator | None = None,
+        prefix: Int[Tensor, " prefix"] | None = None,
     ) -> None:
         n_prompts = _count_prompts(prompt_dataset)
         if not is_whole_number(batch_size) or batch_size < 1:
             raise ArgumentError("batch_size", "a whole number of at least 1", batch_size)
         if not is_whole_number(diverge_idx) or diverge_idx < 0:
             raise ArgumentError("diverge_idx", "a whole number of at least 0", diverge_idx)
+        _check_prefix(prefix, diverge_idx, prompt_dataset)
         if seq_len is not None:
             _check_seq_len(seq_len, prompt_dataset)
             if seq_labels is not None and len(seq_labels) != seq_len:
@@ -222,12 +228,13 @@ class PromptDataLoader(DataLoader[PromptPair]):
         )
         self.seq_len = seq_len
         self.diverge_idx = diverge_idx
+        self.prefix = prefix
         self.seq_labels = None if seq_labels is None else list(seq_labels)
         self.word_idxs = dict(word_idxs or {})
 
     def __iter__(self) -> Iterator[PromptPairBatch]:  # type: ignore[override]
         for index, pairs in enumerate(super().__iter__()):
-            yield _collate(pairs, index)
+            yield _collate(pairs, index, self.prefix)
 
     def __repr__(self) -> str:
         return (
@@ -263,7 +270,7 @@ def divergence_index(
     return int(positions[0]) if len(positions) else clean.shape[1]
 
 
-def _collate(pairs: Sequence[PromptPair], index: int) -> PromptPairBatch:
+def _collate(pairs: Sequence[PromptPair], index: int, prefix: Tensor | None) -> PromptPairBatch:
     clean = torch.stack([pair.clean for pair in pairs])
     corrupt = torch.stack([pair.corrupt for pair in pairs])
     clean_mask = _stack_masks([pair.clean_attention_mask for pair in pairs])
@@ -277,6 +284,7 @@ def _collate(pairs: Sequence[PromptPair], index: int) -> PromptPairBatch:
         wrong_answers=_stack_answers([pair.wrong_answers for pair in pairs]),
         clean_attention_mask=clean_mask,
         corrupt_attention_mask=corrupt_mask,
+        prefix=prefix,
     )
 
 
@@ -431,8 +439,35 @@ def _check_seq_len(seq_len: int, prompt_dataset: PromptDataset | Subset[PromptPa
         pair = prompt_dataset[i]
         if len(pair.clean) != seq_len:
             raise ArgumentError("seq_len", f"the prompts' length ({len(pair.clean)})", seq_len)
-        for mask in (pair.clean_attention_mask, pair.corrupt_attention_mask):
-            if mask is not None and not bool(mask.all()):
-                raise ArgumentError(
-                    "seq_len", f"None, because prompt {i} is padded to its length", seq_len
-                )
+        if _is_padded(pair):
+            raise ArgumentError(
+                "seq_len", f"None, because prompt {i} is padded to its length", seq_len
+            )
+
+
+def _check_prefix(
+    prefix: object, diverge_idx: int, prompt_dataset: PromptDataset | Subset[PromptPair]
+) -> None:
+    if prefix is None:
+        if diverge_idx:
+            wanted = f"the {diverge_idx} tokens that diverge_idx says were removed from all prompts"
+            raise ArgumentError("prefix", wanted, None)
+        return
+    if not isinstance(prefix, Tensor) or prefix.ndim != 1 or not _is_integer_dtype(prefix.dtype):
+        raise ArgumentError("prefix", "a 1-D tensor of token ids or None", prefix)
+    if len(prefix) != diverge_idx or diverge_idx == 0:
+        wanted = f"as many tokens as diverge_idx says ({diverge_idx})"
+        raise ArgumentError("prefix", wanted if diverge_idx else "None", len(prefix))
+    for i in range(len(prompt_dataset)):
+        pair = prompt_dataset[i]
+        if pair.clean.device != prefix.device:
+            raise ArgumentError(
+                "prefix", f"the prompts' device ({pair.clean.device})", prefix.device
+            )
+        if _is_padded(pair):
+            raise ArgumentError("prefix", f"None, because prompt {i} is padded", prefix)
+
+
+def _is_padded(pair: PromptPair) -> bool:
+    masks = (pair.clean_attention_mask, pair.corrupt_attention_mask)
+    return any(mask is not None and not bool(mask.all()) for mask in masks)

@@ -21,9 +21,11 @@ from sp_widget.core.prompt_tokens import (
     bos_token,
     check_limits,
     model_limits,
+    n_shared_tokens,
     padding_token,
     tokenize,
     with_bos,
+    without_prefix,
 )
 from sp_widget.errors import ArgumentError
 
@@ -84,7 +86,11 @@ def load_datasets_from_json(
             test set, it gets what is left, with a warning.
         return_seq_length: Set `seq_len` of the loaders. All prompts must then have the same
             number of tokens. For token ids of equal length `seq_len` is set anyway.
-        tail_divergence: Not supported; must be `False`.
+        tail_divergence: Take the tokens that all prompts, clean and corrupt, begin with out of
+            them: a training step then runs the rest only. All prompts must have the same number
+            of tokens. The loaders keep them as `prefix` and their number as `diverge_idx`;
+            `seq_labels` and `seq_len` are of the rest, `word_idxs` stay positions in whole
+            prompts. At least one token of each prompt is left.
         shuffle: Shuffle before the split.
         random_seed: Seed of that shuffle.
         pad: Pad shorter prompts on the left to the length of the longest, clean and corrupt
@@ -98,15 +104,6 @@ def load_datasets_from_json(
         ArgumentError: If an argument is wrong, or does not fit the file or the model.
         FileNotFoundError: If there is no such file.
     """
-    if tail_divergence:
-        raise ArgumentError(
-            "tail_divergence",
-            "False: dropping the tokens before the divergence and keeping only their keys and "
-            "values is not supported. Load the whole prompts; under resample ablation a common "
-            "prefix has the same activations in both, so that it changes the time a step takes, "
-            "not the scores",
-            tail_divergence,
-        )
     paths = _paths(path)
     train_batch_size, test_batch_size = _batch_sizes(batch_size)
     _check_sizes(train_test_size)
@@ -128,19 +125,27 @@ def load_datasets_from_json(
         token_prompts = [with_bos(prompt, bos_id) for prompt in token_prompts]
     check_limits(token_prompts, limits)
 
-    seq_len = _common_length(token_prompts, required_by=_length_argument(return_seq_length, pad))
+    seq_len = _common_length(
+        token_prompts, required_by=_length_argument(return_seq_length, pad, tail_divergence)
+    )
     if prompts[0].is_text and not return_seq_length:
         seq_len = None
     seq_labels = _shifted_labels(files[0], shift, seq_len)
     word_idxs = {word: position + shift for word, position in files[0].word_idxs.items()}
-    dataset = _dataset(token_prompts, padding_token(tokenizer, limits), _device(device, model))
+    device = _device(device, model)
+    n_shared = n_shared_tokens(token_prompts) if tail_divergence else 0
+    prefix = torch.tensor(token_prompts[0].clean[:n_shared], device=device) if n_shared else None
+    token_prompts = [without_prefix(prompt, n_shared) for prompt in token_prompts]
+    dataset = _dataset(token_prompts, padding_token(tokenizer, limits), device)
     train_loader, test_loader = (
         PromptDataLoader(
             Subset(dataset, indices),
-            seq_len=seq_len,
+            seq_len=None if seq_len is None else seq_len - n_shared,
+            diverge_idx=n_shared,
             batch_size=size,
-            seq_labels=seq_labels,
+            seq_labels=None if seq_labels is None else seq_labels[n_shared:],
             word_idxs=word_idxs,
+            prefix=prefix,
         )
         for indices, size in (
             (range(n_train), train_batch_size),
@@ -242,9 +247,11 @@ def _device(device: torch.device | str | None, model: nn.Module | None) -> torch
     return torch.device("cpu" if device is None else device)
 
 
-def _length_argument(return_seq_length: bool, pad: bool) -> str | None:
+def _length_argument(return_seq_length: bool, pad: bool, tail_divergence: bool) -> str | None:
     if return_seq_length:
         return "return_seq_length=True"
+    if tail_divergence:
+        return "tail_divergence=True"
     return None if pad else "pad=False"
 
 

@@ -8,7 +8,7 @@ streams come as `[rows, tokens, d_model]`: `rows` destinations that read differe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -38,6 +38,11 @@ class Norm:
         return layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """In which sums over a model of this precision are computed."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class NormedLinear:
     """Norm and projection of every row in one pass over its residual stream.
 
@@ -52,30 +57,33 @@ class NormedLinear:
         weight: Float[Tensor, "rows d_model d_out"],
         bias: Float[Tensor, "rows d_out"] | None,
     ) -> None:
-        folded = weight.detach().clone()
+        # Folded in float32 at least: a half-precision weight would be rounded at every turn.
+        folded = weight.detach().to(_wide(weight.dtype), copy=True)
         self.bias = folded.new_zeros(folded.shape[0], 1, folded.shape[2])
         if bias is not None:
             self.bias += bias.detach()[:, None]
         if norm.bias is not None:
-            self.bias += torch.einsum("d,nde->ne", norm.bias.detach(), folded)[:, None]
+            self.bias += torch.einsum("d,nde->ne", norm.bias.detach().to(folded), folded)[:, None]
         if norm.weight is not None:
             folded *= norm.weight.detach()[:, None]
         if norm.kind == "layer":
             folded -= folded.mean(1, keepdim=True)
-        self.weight, self.kind, self.eps = folded, norm.kind, norm.eps
+        self.weight, self.bias = folded.to(weight.dtype), self.bias.to(weight.dtype)
+        self.kind, self.eps = norm.kind, norm.eps
 
     def forward(
-        self, x: Float[Tensor, "rows tokens d_model"]
+        self, x: Float[Tensor, "rows_or_1 tokens d_model"]
     ) -> tuple[Float[Tensor, "rows tokens d_out"], tuple[Tensor, ...]]:
         """The projection, and what `backward` needs of it besides `x`."""
-        y = torch.bmm(x, self.weight)
+        y = torch.bmm(x.expand(len(self.weight), -1, -1), self.weight)
         if self.kind == "none":
             return y.add_(self.bias), ()
         # Two plain reductions: torch.var_mean takes twenty times as long on a CPU.
-        var = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+        wide = _wide(x.dtype)
+        var = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide).square() / x.shape[-1]
         saved: tuple[Tensor, ...] = ()
         if self.kind == "layer":
-            mean = x.mean(-1, keepdim=True)
+            mean = x.mean(-1, keepdim=True, dtype=wide)
             var = (var - mean.square()).clamp_(min=0)
             saved = (mean,)
         rstd = torch.rsqrt(var + self.eps)
@@ -95,12 +103,13 @@ class NormedLinear:
             return
         rstd = saved[0]
         # d rstd / dx = -rstd^3 (x - mean) / d_model, and y - bias has one rstd in it.
-        pull = (grad * (y - self.bias)).sum(-1, keepdim=True) * rstd.square() / -x.shape[-1]
+        pull = (grad * (y - self.bias)).sum(-1, keepdim=True, dtype=rstd.dtype)
+        pull = pull * rstd.square() / -x.shape[-1]
         if self.kind == "layer":
             torch.addcmul(pull * -saved[1], x, pull, out=x)
         else:
             x.mul_(pull)
-        x.baddbmm_(grad * rstd, weight_t)
+        x.baddbmm_((grad * rstd).to(x.dtype), weight_t)
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,24 @@ class Rotary:
 class AttentionInputs:
     """What attention needs besides the residual stream; fixed for a batch of prompts."""
 
-    blocked: Bool[Tensor, "batch_or_1 1 seq seq"]
-    """`True` where a query must not see a key."""
+    blocked: Bool[Tensor, "batch_or_1 1 seq past+seq"]
+    """`True` where a query must not see a key; keys of `past` come first."""
     rotary: Rotary | None = None
+    past: tuple[Tensor, Tensor] | None = None
+    """Keys and values `[1, heads, prefix, d_head]` of tokens before these, shared by all prompts:
+    see `sp_widget.core.prefix`."""
+
+    def repeated(self, times: int) -> AttentionInputs:
+        """Those of a batch that is repeated."""
+        rotary = self.rotary
+        if rotary is not None:
+            cos, sin = _repeated(rotary.cos, times), _repeated(rotary.sin, times)
+            rotary = replace(rotary, cos=cos, sin=sin)
+        return replace(self, blocked=_repeated(self.blocked, times), rotary=rotary)
+
+
+def _repeated(x: Tensor, times: int) -> Tensor:
+    return x if len(x) == 1 else x.repeat(times, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -155,13 +179,12 @@ class Attention:
         self, projected: Float[Tensor, "rows tokens d_out"], batch: int, given: AttentionInputs
     ) -> Float[Tensor, "heads tokens d_head"]:
         """Attention proper: queries, keys and values to each head's mixed values."""
-        q, k, v = self._queries_keys_values(projected, batch)
-        if self.q_norm is not None:
-            q = self.q_norm(q)
-        if self.k_norm is not None:
-            k = self.k_norm(k)
-        if given.rotary is not None:
-            q, k = given.rotary(q), given.rotary(k)
+        q, k, v = self._queries_keys_values(projected, batch, given.rotary)
+        if given.past is not None:
+            k, v = (
+                torch.cat((past.expand(batch, -1, -1, -1), now), dim=2)
+                for past, now in zip(given.past, (k, v), strict=True)
+            )
         if k.shape[1] != self.n_heads:
             repeats = self.n_heads // k.shape[1]
             k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
@@ -173,13 +196,29 @@ class Attention:
         z = torch.softmax(scores, dim=-1) @ v
         return z.transpose(0, 1).reshape(self.n_heads, -1, z.shape[-1])
 
-    def _queries_keys_values(self, projected: Tensor, batch: int) -> list[Tensor]:
-        """Each as `[batch, heads, seq, d_head]`."""
+    def keys_and_values(
+        self, stream: Float[Tensor, "1 seq d_model"], rotary: Rotary | None
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values `[1, heads, seq, d_head]` when all destinations read this stream."""
+        projected, _ = self.project_in.forward(stream.expand(len(self.project_in.weight), -1, -1))
+        _, k, v = self._queries_keys_values(projected, 1, rotary)
+        return k, v
+
+    def _queries_keys_values(
+        self, projected: Tensor, batch: int, rotary: Rotary | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Each as `[batch, heads, seq, d_head]`, normed and turned."""
         rows, tokens, d_out = projected.shape
         x = projected.view(rows, batch, tokens // batch, d_out).transpose(0, 1)
         if self.joint_rows:
-            return list(x.chunk(3, dim=-1))
-        return list(x.split([self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1))
+            q, k, v = x.chunk(3, dim=-1)
+        else:
+            q, k, v = x.split([self.n_heads, self.n_kv_heads, self.n_kv_heads], dim=1)
+        if self.q_norm is not None:
+            q = self.q_norm(q)
+        if self.k_norm is not None:
+            k = self.k_norm(k)
+        return (q, k, v) if rotary is None else (rotary(q), rotary(k), v)
 
 
 @dataclass(frozen=True)
@@ -191,3 +230,8 @@ class Block:
     """From the stream that the MLP reads `[batch, seq, d_model]` to what it writes, norms
     included; `None` in an attention-only block."""
     parallel: bool
+
+    @property
+    def device(self) -> torch.device:
+        """Where the block computes; the blocks of one model may be on several devices."""
+        return self.attention.w_out.device

@@ -15,6 +15,8 @@ from sp_widget.core.architecture import Architecture, is_close
 from sp_widget.core.data import is_whole_number
 from sp_widget.core.engine import ALL_POSITIONS, Engine
 from sp_widget.core.graph import DestNode, Edge, Graph, SrcNode
+from sp_widget.core.node_engine import NodeEngine
+from sp_widget.core.node_graph import NodeGraph
 from sp_widget.core.tape import Patch
 from sp_widget.core.types import OutputSlice
 from sp_widget.errors import ArgumentError, UnsupportedModelError
@@ -27,9 +29,9 @@ _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
 
 
 class PatchableModel:
-    """A TransformerLens bridge and the graph of its edges; made by `patchable_model`.
+    """A TransformerLens model and the graph of its edges; made by `patchable_model`.
 
-    Calling it runs the plain model, or, inside `patch_mode`, the patched one. The bridge
+    Calling it runs the plain model, or, inside `patch_mode`, the patched one. The model
     itself is never changed: no hook and no flag outlives a call.
     """
 
@@ -37,12 +39,16 @@ class PatchableModel:
         self,
         wrapped_model: nn.Module,
         architecture: Architecture,
-        graph: Graph,
+        graph: Graph | NodeGraph,
         slice_output: OutputSlice,
     ) -> None:
         self.wrapped_model: Any = wrapped_model
         self.graph = graph
-        self.engine = Engine(architecture, graph)
+        self.engine = (
+            Engine(architecture, graph)
+            if isinstance(graph, Graph)
+            else NodeEngine(architecture, graph)
+        )
         self.slice_output = slice_output
         self.out_slice = _SLICES[slice_output]
         weight = architecture.blocks[0].attention.w_out
@@ -84,16 +90,21 @@ class PatchableModel:
     @property
     def separate_qkv(self) -> bool:
         """Whether a head reads separate streams for its queries, keys and values."""
-        return self.graph.separate_qkv
+        return isinstance(self.graph, Graph) and self.graph.separate_qkv
+
+    @property
+    def is_factorized(self) -> bool:
+        """Whether edges lead to every head and MLP, and not to the residual stream alone."""
+        return isinstance(self.graph, Graph)
 
     @property
     def cfg(self) -> Any:
-        """The configuration of the wrapped bridge."""
+        """The configuration of the wrapped model."""
         return self.wrapped_model.cfg
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of the wrapped bridge, or `None`."""
+        """The tokenizer of the wrapped model, or `None`."""
         return getattr(self.wrapped_model, "tokenizer", None)
 
     @property
@@ -115,17 +126,22 @@ class PatchableModel:
         self,
         tokens: Int[Tensor, "batch seq"],
         attention_mask: Int[Tensor, "batch seq"] | None = None,
+        prefix: Int[Tensor, " prefix"] | None = None,
     ) -> Float[Tensor, "batch seq d_vocab"]:
-        """Logits of the model; patched inside `patch_mode`, differentiable in `patch_masks`."""
-        architecture = self.engine.architecture
+        """Logits of the model; patched inside `patch_mode`, differentiable in `patch_masks`.
+
+        `prefix`: tokens before those of every prompt (`batch.prefix`); never patched.
+        """
         if self._patch is None:
+            if prefix is not None:
+                tokens = torch.cat((prefix.expand(len(tokens), -1), tokens), dim=1)
             kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
             logits: Tensor = self.wrapped_model(tokens, **kwargs)
-            return logits
-        inputs, _ = architecture.run_inputs(tokens, attention_mask)
+            return logits if prefix is None else logits[:, len(prefix) :]
+        inputs, _ = self.engine.architecture.run_inputs(tokens, attention_mask, prefix)
         self._check_fits(inputs.embed)
         masks = self.graph.flatten(self.patch_masks).unsqueeze(0)
-        return self.engine.run(masks.to(inputs.embed.dtype), inputs, self._patch, ALL_POSITIONS)
+        return self.engine.run(masks, inputs, self._patch, ALL_POSITIONS)
 
     def _check_fits(self, embed: Tensor) -> None:
         assert self._patch is not None
@@ -141,7 +157,7 @@ class PatchableModel:
     def __repr__(self) -> str:
         positions = "" if self.seq_len is None else f" at {self.seq_len} positions"
         # A checkpoint in a folder goes by the folder's name.
-        name = Path(getattr(self.cfg, "model_name", None) or self.cfg.architecture).name
+        name = Path(getattr(self.cfg, "model_name", None) or self.engine.architecture.name).name
         return (
             f"PatchableModel({name}: {len(self.srcs)} sources, {len(self.dests)} destinations, "
             f"{self.n_edges:,} edges{positions})"
@@ -156,30 +172,38 @@ def patchable_model(
     separate_qkv: bool = True,
     device: torch.device | str | None = None,
 ) -> PatchableModel:
-    """Make the edges of a TransformerLens bridge patchable.
+    """Make the edges of a TransformerLens model patchable.
 
+    `model`: a `TransformerBridge`, or a `HookedTransformer` of transformer-lens 2 or 3.
+
+    `factorized`: edges from every source to every head and MLP behind it. With `False` what a
+    head or an MLP writes is patched for all its readers at once, and so are the residual streams
+    between: the destinations are those streams, and `separate_qkv` has no meaning.
     `slice_output`: the token positions whose logits count (`"last_seq"`, `"not_first_seq"` or
     `None` for all). `seq_len`: give every token position its own edges, for prompts of exactly
     this length. `separate_qkv`: queries, keys and values of a head are separate destinations.
     `device`: must be the model's device; move a model with `model.to(...)` first.
 
-    The bridge is checked by running it once: its nodes, run one by one, must give its logits.
+    The model is checked by running it once: its nodes, run one by one, must give its logits.
 
     Raises `UnsupportedModelError` for a model that cannot be split into nodes, and
     `ArgumentError` for a bad argument.
     """
-    if factorized is not True:
-        raise ArgumentError("factorized", "True (edges; nodes are not supported)", factorized)
+    if not isinstance(factorized, bool):
+        raise ArgumentError("factorized", "True (edges) or False (nodes)", factorized)
     if slice_output not in tuple(_SLICES):  # What is not hashable is wrong, too.
         raise ArgumentError("slice_output", f"one of {list(_SLICES)}", slice_output)
     if seq_len is not None and (not is_whole_number(seq_len) or seq_len < 1):
         raise ArgumentError("seq_len", "None or a whole number of at least 1", seq_len)
     if not isinstance(separate_qkv, bool):
         raise ArgumentError("separate_qkv", "True or False", separate_qkv)
-    architecture = Architecture(model, separate_qkv)
-    patchable = PatchableModel(
-        model, architecture, Graph(architecture.shapes, separate_qkv, seq_len), slice_output
+    architecture = Architecture(model, separate_qkv or not factorized)
+    graph = (
+        Graph(architecture.shapes, separate_qkv, seq_len)
+        if factorized
+        else NodeGraph(architecture.shapes, seq_len)
     )
+    patchable = PatchableModel(model, architecture, graph, slice_output)
     if device is not None and torch.device(device).type != patchable.device.type:
         raise ArgumentError("device", f"the model's device, {patchable.device}", device)
     _refuse_if_nodes_differ(patchable)
@@ -187,7 +211,7 @@ def patchable_model(
 
 
 def _refuse_if_nodes_differ(model: PatchableModel) -> None:
-    """Run two short random prompts both ways: node by node, and through the bridge."""
+    """Run two short random prompts both ways: node by node, and as they are."""
     n_tokens = min(8, int(model.cfg.n_ctx))
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(int(model.cfg.d_vocab), (2, n_tokens), generator=generator)
@@ -196,8 +220,9 @@ def _refuse_if_nodes_differ(model: PatchableModel) -> None:
     if not is_close(rebuilt, logits):
         difference = (rebuilt - logits).abs().max().item()
         raise UnsupportedModelError(
-            f"this {model.cfg.architecture} model computes something that its nodes do not: run "
-            f"one by one they give logits that differ from the model's by up to {difference:.2g}."
+            f"this {model.engine.architecture.name} model computes something that its nodes do "
+            "not: run one by one they give logits that differ from the model's by up to "
+            f"{difference:.2g}."
         )
 
 

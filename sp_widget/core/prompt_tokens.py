@@ -216,6 +216,22 @@ def bos_token(tokenizer: Any, limits: ModelLimits) -> int:
     return int(bos_id)
 
 
+def n_shared_tokens(prompts: Sequence[TokenPrompt]) -> int:
+    """How many tokens all prompts, clean and corrupt, begin with; one of each is left over."""
+    rows = [ids for prompt in prompts for _, ids in prompt.sides()]
+    shared = 0
+    for tokens in zip(*(row[:-1] for row in rows), strict=False):  # as far as the shortest goes
+        if len(set(tokens)) > 1:
+            break
+        shared += 1
+    return shared
+
+
+def without_prefix(prompt: TokenPrompt, n_tokens: int) -> TokenPrompt:
+    """The prompt without its first tokens."""
+    return replace(prompt, clean=prompt.clean[n_tokens:], corrupt=prompt.corrupt[n_tokens:])
+
+
 def with_bos(prompt: TokenPrompt, bos_id: int) -> TokenPrompt:
     """The prompt with BOS in front, unless it begins with it already."""
     clean, corrupt = (ids if ids[:1] == [bos_id] else [bos_id, *ids] for _, ids in prompt.sides())

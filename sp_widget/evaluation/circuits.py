@@ -36,6 +36,8 @@ def run_circuits(
     patch_side: Side = "clean" if edge_patch else "corrupt"
     circuits = {n: top_edges(prune_scores, n) for n in test_edge_counts}
     outputs: CircuitOutputs = {n: {} for n in circuits}
+    flat = [model.graph.flatten(circuit) for circuit in circuits.values()]
+    masks = torch.stack([on if edge_patch else ~on for on in flat])
     engine = model.engine
 
     mean = None
@@ -44,15 +46,18 @@ def run_circuits(
     for batch in dataloader:
         inputs, _ = engine.architecture.run_inputs(*prompts(batch, run_side))
         if mean is None:
-            tokens, attention_mask = prompts(batch, patch_side)
-            patch_inputs, _ = engine.architecture.run_inputs(tokens, attention_mask)
+            given = prompts(batch, patch_side)
+            patch_inputs, _ = engine.architecture.run_inputs(*given)
             sources = engine.source_outputs(patch_inputs)
-            patch = engine.patch(ablate_batch(sources, ablation_type, attention_mask))
+            patch = engine.patch(ablate_batch(sources, ablation_type, given.attention_mask))
         else:
             patch = engine.patch(mean)
-        for n, circuit in circuits.items():
-            on = model.graph.flatten(circuit).to(inputs.embed)
-            masks = (on if edge_patch else 1 - on).unsqueeze(0)
-            logits = engine.run(masks, inputs, patch, model.out_positions)
-            outputs[n][batch.key] = model.sliced(logits)
+        n_prompts, at_once = len(inputs.embed), engine.runs_at_once(inputs)
+        for start in range(0, len(masks), at_once):
+            part = masks[start : start + at_once].float()
+            together = inputs if len(part) == 1 else inputs.repeated(len(part))
+            part = part if len(part) == 1 else part.repeat_interleave(n_prompts, dim=0)
+            logits = engine.run(part, together, patch, model.out_positions)
+            for n, found in zip(list(circuits)[start:], logits.split(n_prompts), strict=False):
+                outputs[n][batch.key] = model.sliced(found)
     return outputs

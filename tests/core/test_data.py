@@ -271,7 +271,13 @@ def test_an_empty_subset_has_no_batches() -> None:
 def test_what_the_loader_is_told_can_be_read_off_it() -> None:
     dataset = make_dataset()
     loader = PromptDataLoader(
-        dataset, 4, 2, batch_size=3, seq_labels=["a", "b", "c", "d"], word_idxs={"end": 3}
+        dataset,
+        4,
+        2,
+        batch_size=3,
+        seq_labels=["a", "b", "c", "d"],
+        word_idxs={"end": 3},
+        prefix=torch.tensor([7, 8]),
     )
     assert loader.dataset is dataset
     assert loader.batch_size == 3

@@ -454,7 +454,6 @@ def test_one_of_the_sets_may_be_left_out(files: Files) -> None:
         ({"train_test_size": 3}, "train_test_size"),
         ({"train_test_size": (0, 0)}, "train_test_size"),
         ({"train_test_size": (1, -1)}, "train_test_size"),
-        ({"tail_divergence": True}, "tail_divergence"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(
