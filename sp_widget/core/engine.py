@@ -24,18 +24,21 @@ later streams at once.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.core.architecture import Architecture, RunInputs
-from sp_widget.core.graph import Graph
+from sp_widget.core.graph import Graph, on_device
 from sp_widget.core.nodes import Attention
 from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace, by_group
-from sp_widget.errors import ArgumentError
 
 ALL_POSITIONS = slice(None)
+
+_TOKENS_AT_ONCE = 512
+"""Matrix products of fewer rows are slower, and of more rows not much quicker."""
 
 _MLP_COPIES = 8
 """Tensors of the MLP's hidden size that autograd keeps at most."""
@@ -59,7 +62,11 @@ class Engine:
         base_weights = torch.zeros(len(graph.dests), _BLOCKS_AT_ONCE)
         for index, span in enumerate(graph.spans):
             base_weights[span.rows.start : span.rows.stop, index % _BLOCKS_AT_ONCE] = 1
-        self._base_weights = base_weights
+        self._base_weights = {base_weights.device: base_weights}
+
+    def on(self, model: Any) -> Engine:
+        """The same graph on a copy of the model."""
+        return Engine(Architecture(model, self.graph.separate_qkv), self.graph)
 
     # --- plain runs -------------------------------------------------------------------------
 
@@ -81,17 +88,17 @@ class Engine:
         ):
             attention = block.attention
             reads.append(resid)
-            x = resid.reshape(1, -1, d_model).expand(len(span.attn_rows), -1, -1)
+            x = resid.to(block.device).reshape(1, -1, d_model).expand(len(span.attn_rows), -1, -1)
             z = attention.mix(attention.project_in.forward(x)[0], batch, given)
             written = outputs[span.attn_srcs.start : span.attn_srcs.stop]
             if attention.post_norm is None:
-                torch.bmm(z, attention.w_out, out=written.view(len(written), -1, d_model))
+                written.view(len(written), -1, d_model).copy_(torch.bmm(z, attention.w_out))
             else:
                 written[0] = attention.post_norm(self._attention_out(z, attention, resid))
             after = self._after_attention(resid, written, attention)
             reads.append(resid if block.parallel else after)
             if block.mlp is not None and span.mlp_src is not None:
-                outputs[span.mlp_src] = block.mlp(reads[-1])
+                outputs[span.mlp_src] = block.mlp(reads[-1].to(block.device))
                 after = after + outputs[span.mlp_src]
             resid = after
         reads.append(resid)
@@ -107,7 +114,7 @@ class Engine:
         """The stream behind attention; its bias belongs to no head."""
         after = resid + written.sum(0)
         if attention.post_norm is None and attention.b_out is not None:
-            after = after + attention.b_out
+            after = after + attention.b_out.to(resid.device)
         return after
 
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
@@ -126,6 +133,16 @@ class Engine:
         bases.append(resid)
         return Patch(sources, torch.stack(bases))
 
+    @property
+    def patch_streams(self) -> int:
+        """How many residual streams a patch holds."""
+        return len(self.graph.srcs) + 2 * len(self.graph.spans) + 1
+
+    def runs_at_once(self, inputs: RunInputs) -> int:
+        """How many runs of a small batch should go together as one: see `RunInputs.repeated`."""
+        n_prompts, n_tokens, _ = inputs.embed.shape
+        return max(1, _TOKENS_AT_ONCE // (n_prompts * n_tokens))
+
     # --- the patched run --------------------------------------------------------------------
 
     def run(
@@ -138,16 +155,17 @@ class Engine:
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them. `recompute`: run every node
+        `masks`: one row an example, or one row for all of them. `inputs` may be those of the
+        patch several times over. `recompute`: run every node
         again in the backward pass instead of keeping what autograd needs of it. Raises
         `ArgumentError` when each position has its own edges and the prompts have another number
         of them.
         """
         batch, seq, _ = inputs.embed.shape
-        if self.graph.seq_len not in (None, seq):
-            raise ArgumentError("seq_len", f"prompts of {self.graph.seq_len} tokens", seq)
+        self.graph.check_prompts(seq)
         dense = self.graph.to_dense(masks)  # [n, positions, dests, sources]
-        base_weights = self._base_weights.to(dense).expand(*dense.shape[:3], -1)
+        base_weights = on_device(self._base_weights, dense.device).to(dense.dtype)
+        base_weights = base_weights.expand(*dense.shape[:3], -1)
         weights = torch.cat((base_weights, dense - 1), dim=-1)
         if self.graph.seq_len is not None:
             weights = weights.expand(batch, -1, -1, -1)
@@ -172,7 +190,7 @@ class Engine:
         values: all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
         """
         space = self._workspace(inputs.embed, graph)
-        torch.sub(patch.sources[0], inputs.embed, out=space.diff[0])
+        patch.write_difference(slice(1), inputs.embed.unsqueeze(0), space.diff[:1])
         blocks = []
         for chunk in self._chunks:
             self._read(space, weights, patch, chunk)
@@ -181,10 +199,11 @@ class Engine:
                 span = self.graph.spans[index]
                 own = range(first.n_sources, span.n_sources)
                 self._add_product(space, weights, span.rows, own)
-                block_tape = self._block_forward(space, weights, inputs, patch, index, graph)
+                at = self._mlp_positions(index, positions)
+                block_tape = self._block_forward(space, weights, inputs, patch, index, at, graph)
                 blocks.append(None if recompute else block_tape)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        resid = patch.bases[-1][:, positions] + self._read_end(
+        resid = patch.base(-1, len(inputs.embed))[:, positions] + self._read_end(
             space.mask_weights(weights), space.diff, positions
         )
         with torch.set_grad_enabled(graph):
@@ -200,9 +219,13 @@ class Engine:
         inputs: RunInputs,
         patch: Patch,
         index: int,
+        at: Positions,
         graph: bool,
     ) -> BlockTape:
-        """Run the nodes of one block, and write their differences to `space.diff`."""
+        """Run the nodes of one block, and write their differences to `space.diff`.
+
+        `at`: where the MLP runs.
+        """
         block, span, diff = self.architecture.blocks[index], self.graph.spans[index], space.diff
         streams = space.streams(span.rows)
         attended = self._attend(index, streams, inputs, graph)
@@ -210,24 +233,32 @@ class Engine:
         if block.attention.post_norm is None:
             written = torch.bmm(written, block.attention.w_out)
         heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
-        torch.sub(patch.sources[heads], written.view_as(diff[heads]), out=diff[heads])
+        written = written.view_as(diff[heads]).to(diff.device)
+        patch.write_difference(heads, written, diff[heads])
         if span.mlp_row is None or span.mlp_src is None:
             return attended
         if not block.parallel:
             # Its base has the attention of its own block in it.
-            streams[-1] += patch.bases[2 * index + 1] - patch.bases[2 * index]
+            before, after = patch.base(slice(2 * index, 2 * index + 2), len(inputs.embed))
+            streams[-1] += after - before
             row = range(span.mlp_row, span.mlp_row + 1)
             self._add_product(space, weights, row, span.attn_srcs)
-        tape = self._with_mlp(index, attended, streams, graph)
+        tape = self._with_mlp(index, attended, streams[-1][:, at], graph)
         assert tape.mlp_out is not None
-        torch.sub(patch.sources[span.mlp_src], tape.mlp_out.detach(), out=diff[span.mlp_src])
+        written = tape.mlp_out.detach().to(diff.device).unsqueeze(0)
+        own = slice(span.mlp_src, span.mlp_src + 1)
+        patch.write_difference(own, written, diff[own][:, :, at], at)
         return tape
+
+    def _mlp_positions(self, index: int, positions: Positions) -> Positions:
+        """The last MLP is read by `Resid End` alone: it runs only where logits are wanted."""
+        return positions if index == len(self.graph.spans) - 1 else ALL_POSITIONS
 
     def _attend(self, index: int, streams: Tensor, inputs: RunInputs, graph: bool) -> BlockTape:
         """Attention up to what its heads mix."""
-        attention = self.architecture.blocks[index].attention
-        n_rows = len(self.graph.spans[index].attn_rows)
-        projected, saved = attention.project_in.forward(streams[:n_rows].flatten(1, 2))
+        block, n_rows = self.architecture.blocks[index], len(self.graph.spans[index].attn_rows)
+        attention, x = block.attention, streams[:n_rows].flatten(1, 2).to(block.device)
+        projected, saved = attention.project_in.forward(x)
         with torch.set_grad_enabled(graph):
             projected.requires_grad_(graph)
             mixed = attention.mix(projected, len(inputs.embed), inputs.attention[index])
@@ -235,23 +266,26 @@ class Engine:
                 mixed = attention.post_norm(self._attention_out(mixed, attention, inputs.embed))
         return BlockTape(saved, projected, mixed)
 
-    def _with_mlp(self, index: int, tape: BlockTape, streams: Tensor, graph: bool) -> BlockTape:
-        """The tape of a block with that of its MLP, if it has one."""
-        mlp = self.architecture.blocks[index].mlp
-        if mlp is None:
+    def _with_mlp(self, index: int, tape: BlockTape, stream: Tensor, graph: bool) -> BlockTape:
+        """The tape of a block with that of its MLP, if it has one; `stream` is what that reads."""
+        block = self.architecture.blocks[index]
+        if block.mlp is None:
             return tape
         with torch.set_grad_enabled(graph):
             # `data`, as autograd counts changes of the whole buffer: other blocks write to it.
-            mlp_in = streams[-1].data.requires_grad_(graph)
-            return replace(tape, mlp_in=mlp_in, mlp_out=mlp(mlp_in))
+            mlp_in = stream.data.to(block.device).requires_grad_(graph)
+            return replace(tape, mlp_in=mlp_in, mlp_out=block.mlp(mlp_in))
 
     def backward(
-        self, tape: Tape, grad_logits: Tensor
+        self, tape: Tape, grad_logits: Tensor, dtype: torch.dtype
     ) -> Float[Tensor, "groups dests bases+sources"]:
-        """Gradient of the loss with respect to `weights`; those of the bases are left out."""
+        """Gradient of the loss with respect to `weights`, in `dtype`; those of the bases are left
+        out."""
         space, spans = tape.space, self.graph.spans
         (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
-        grad_weights = torch.zeros_like(tape.weights, memory_format=torch.contiguous_format)
+        grad_weights = torch.zeros_like(
+            tape.weights, dtype=dtype, memory_format=torch.contiguous_format
+        )
         grad_masks = space.mask_weights(grad_weights)
         self._end_masks(tape, grad_resid, grad_masks)
 
@@ -279,28 +313,35 @@ class Engine:
         """
         block, span = self.architecture.blocks[index], self.graph.spans[index]
         attention, streams = block.attention, tape.space.streams(span.rows)
+        at = self._mlp_positions(index, tape.positions)
         block_tape = tape.blocks.pop()  # What a block kept is free as soon as its turn is over.
         if block_tape is None:
             block_tape = self._attend(index, streams, tape.inputs, graph=True)
-            block_tape = self._with_mlp(index, block_tape, streams, graph=True)
+            block_tape = self._with_mlp(index, block_tape, streams[-1][:, at], graph=True)
         n_heads = len(span.attn_srcs)
         if block_tape.mlp_in is not None and block_tape.mlp_out is not None:
             assert span.mlp_row is not None
-            (streams[-1],) = torch.autograd.grad(
-                block_tape.mlp_out, block_tape.mlp_in, grad[n_heads]
+            (grad_mlp_in,) = torch.autograd.grad(
+                block_tape.mlp_out, block_tape.mlp_in, grad[n_heads][:, at].to(block.device)
             )
+            if at != ALL_POSITIONS:
+                streams[-1].zero_()
+            streams[-1][:, at] = grad_mlp_in
             if not block.parallel:
                 row = range(span.mlp_row, span.mlp_row + 1)
                 self._pull_masks(tape, grad_masks, row, span.attn_srcs)
                 self._pull_sources(tape, grad[:n_heads], row, span.attn_srcs)
 
-        grad_mixed = grad[:n_heads].flatten(1, 2)
+        grad_mixed = grad[:n_heads].flatten(1, 2).to(block.device)
         if attention.post_norm is None:
             grad_mixed = torch.bmm(grad_mixed, attention.w_out.transpose(1, 2))
         mixed, projected = block_tape.mixed, block_tape.projected
         (grad_projected,) = torch.autograd.grad(mixed, projected, grad_mixed.view_as(mixed))
-        x = streams[: len(span.attn_rows)].flatten(1, 2)
+        streams = streams[: len(span.attn_rows)].flatten(1, 2)
+        x = streams.to(block.device)
         attention.project_in.backward(grad_projected, x, projected.detach(), block_tape.saved)
+        if x is not streams:
+            streams.copy_(x)
 
     # --- products with the masks ------------------------------------------------------------
 
@@ -308,7 +349,8 @@ class Engine:
         """What the blocks of a chunk read from their bases and from the blocks before them."""
         rows, groups = self._chunk_rows(chunk), weights.shape[0]
         space.start_at(rows.start)
-        space.bases[: len(chunk)] = patch.bases[2 * chunk.start : 2 * chunk.stop : 2]
+        bases = slice(2 * chunk.start, 2 * chunk.stop, 2)
+        space.bases[: len(chunk)] = patch.base(bases, space.bases.shape[1])
         n_cols = len(space.bases) + self.graph.spans[chunk.start].n_sources
         torch.bmm(
             weights[:, rows.start : rows.stop, :n_cols],
@@ -423,14 +465,18 @@ class Engine:
         """
         batch, seq, d_model = embed.shape
         buffers = (_BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
-        inside = [
+        inside = self.kept_inside(seq)
+        kept = max(inside) if recompute else sum(inside)
+        return batch * seq * (buffers + kept) * embed.element_size()
+
+    def kept_inside(self, seq: int) -> list[int]:
+        """How many numbers a token autograd keeps inside the nodes of each block, at most."""
+        return [
             4 * block.attention.project_in.bias.numel()
             + 4 * block.attention.n_heads * seq
             + _MLP_COPIES * (self.architecture.d_mlp if block.mlp is not None else 0)
             for block in self.architecture.blocks
         ]
-        kept = max(inside) if recompute else sum(inside)
-        return batch * seq * (buffers + kept) * embed.element_size()
 
     def release(self, tape: Tape) -> None:
         """Give back the buffers of a run."""
@@ -452,6 +498,9 @@ class _PatchedRun(torch.autograd.Function):
         recompute: bool,
     ) -> Tensor:
         needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
+        # Masks are trained in float32 whatever the precision of the model.
+        ctx.dtype = weights.dtype  # type: ignore[attr-defined]
+        weights = weights.to(inputs.embed.dtype)
         logits, tape = engine.forward(weights, inputs, patch, positions, needs_grad, recompute)
         if needs_grad:
             ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
@@ -465,4 +514,5 @@ class _PatchedRun(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         engine: Engine = ctx.engine  # type: ignore[attr-defined]
         tape: Tape = ctx.tape  # type: ignore[attr-defined]
-        return engine.backward(tape, grad_logits), None, None, None, None, None
+        dtype: torch.dtype = ctx.dtype  # type: ignore[attr-defined]
+        return engine.backward(tape, grad_logits, dtype), None, None, None, None, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,6 +21,23 @@ class Patch:
     """a_s. `batch` may be 1 where all prompts share their patch activations."""
     bases: Float[Tensor, "reads batch seq d_model"]
     """base_d: two for each block (attention, MLP), then `Resid End`."""
+
+    def write_difference(
+        self,
+        srcs: slice,
+        values: Float[Tensor, "srcs batch positions d_model"],
+        out: Float[Tensor, "srcs batch positions d_model"],
+        positions: Positions = slice(None),
+    ) -> None:
+        """`a_s - values`. The batch may be that of the patch several times, one after the other."""
+        patched = self.sources[srcs][:, :, positions].unsqueeze(1)
+        runs = (-1, patched.shape[2])
+        torch.sub(patched, values.unflatten(1, runs), out=out.unflatten(1, runs))
+
+    def base(self, index: int | slice, batch: int) -> Float[Tensor, "... batch seq d_model"]:
+        """Bases, for a batch of so many prompts."""
+        bases = self.bases[index]
+        return bases.repeat(*[1] * (bases.dim() - 3), batch // bases.shape[-3], 1, 1)
 
 
 _PADDING = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from sp_widget.core.graph import Edge
 from sp_widget.core.masks import DEFAULT_INIT_VAL
@@ -15,6 +15,10 @@ from sp_widget.training.patch_cache import CACHE_MODES, CacheMode
 
 FAITHFULNESS_TARGETS: tuple[str, ...] = get_args(FaithfulnessTarget)
 MASK_FNS: tuple[str | None, ...] = ("hard_concrete", "sigmoid", None)
+HardCircuit: TypeAlias = Literal["threshold", "top_k"]
+HARD_CIRCUITS: tuple[str, ...] = get_args(HardCircuit)
+MAX_LEARNING_RATE = 1e30
+"""Beyond it a step does not fit into the 32 bits that Adam computes with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,11 @@ class SubnetworkProbingConfig:
     """The activations that a patched edge carries."""
     seed: int | None = None
     """Seed of mask samples and dropout. `None` draws one; the trainer tells which."""
+    evaluate_every: int | None = 20
+    """Steps between two evaluations of the hard circuit on all validation data; there is one more
+    after the last step. `None`: none by itself. It changes nothing about the training."""
+    hard_circuit: HardCircuit = "threshold"
+    """Which edges these evaluations take: see `sp_widget.training.hard_circuit`."""
     cache: CacheMode = "auto"
     """Where patch activations wait between steps: see `sp_widget.training.patch_cache`. The
     result is the same."""
@@ -149,7 +158,9 @@ def _boolean(name: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "learning_rate": _number("a number above 0", lambda x: x > 0),
+    "learning_rate": _number(
+        f"a number above 0, at most {MAX_LEARNING_RATE:g}", lambda x: 0 < x <= MAX_LEARNING_RATE
+    ),
     "epochs": _number("a whole number of at least 1", lambda x: x >= 1, integer=True),
     "regularize_lambda": _number("a number of at least 0", lambda x: x >= 0),
     "mask_fn": _one_of(MASK_FNS),
@@ -165,6 +176,10 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "seed": _optional(
         _number("None or a whole number from 0 to 2**63 - 1", lambda x: 0 <= x < 2**63, True)
     ),
+    "evaluate_every": _optional(
+        _number("None or a whole number of at least 1", lambda x: x >= 1, integer=True)
+    ),
+    "hard_circuit": _one_of(HARD_CIRCUITS),
     "cache": _one_of(CACHE_MODES),
     "recompute": _boolean,
 }

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch.utils.data import Subset
 
 from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.patch_cache import CacheMode, choose_mode, free_memory, patch_bytes
+from sp_widget.training.patch_cache import CacheMode, choose_mode, free_memory
 from sp_widget.training.trainer import SubnetworkProbing
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """The expected cost of a training."""
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What can be said of a training at once, without running the model."""
 
     n_edges: int
     n_steps: int
-    seconds_per_step: float
-    """Measured on a trial step."""
     cache: CacheMode
     """Where patch activations would wait between steps."""
     memory_needed: int
@@ -29,14 +28,22 @@ class Estimate:
     """Bytes that can still be taken there, before anything of this training is made."""
 
     @property
-    def seconds(self) -> float:
-        """Of all steps together."""
-        return self.n_steps * self.seconds_per_step
-
-    @property
     def fits(self) -> bool:
         """Whether there is memory enough."""
         return self.memory_needed <= self.memory_free
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Estimate(Preflight):
+    """The expected cost of a training."""
+
+    seconds_per_step: float
+    """Measured on a trial step."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps together."""
+        return self.n_steps * self.seconds_per_step
 
     def __repr__(self) -> str:
         verdict = "" if self.fits else ", MORE THAN IS FREE"
@@ -46,6 +53,30 @@ class Estimate:
             f"{self.memory_needed / 1e9:.2f} GB of {self.memory_free / 1e9:.2f} GB free{verdict}; "
             f"patch activations: {self.cache})"
         )
+
+
+def preflight(
+    model: PatchableModel,
+    dataloader: PromptDataLoader,
+    config: SubnetworkProbingConfig | None = None,
+) -> Preflight:
+    """What a training will take in memory, from the shapes of model and data alone."""
+    config = SubnetworkProbingConfig() if config is None else config
+    batch, seq = next(iter(dataloader)).clean.shape
+    dtype = next(model.wrapped_model.parameters()).dtype
+    embed = torch.empty(batch, seq, model.cfg.d_model, dtype=dtype, device="meta")
+    shared = config.ablation_type.mean_over_dataset
+    patch = model.engine.patch_streams * embed.nbytes // (batch if shared else 1)
+    mode = choose_mode(config.cache, patch * len(dataloader), model.device)
+    on_device = mode == "device" or (mode == "host" and model.device.type == "cpu")
+    n_patches = len(dataloader) if on_device and not shared else 1
+    return Preflight(
+        n_edges=model.n_edges,
+        n_steps=config.epochs * len(dataloader),
+        cache=mode,
+        memory_needed=model.engine.run_bytes(embed, config.recompute) + n_patches * patch,
+        memory_free=free_memory(model.device),
+    )
 
 
 def estimate(
@@ -59,27 +90,12 @@ def estimate(
     Without validation data; with it, a step takes longer by two forward passes.
     """
     config = SubnetworkProbingConfig() if config is None else config
-    free = free_memory(model.device)
+    told = preflight(model, dataloader, config)
     # The first step makes the buffers; the second is like all that follow.
     trial_config = replace(config, epochs=2, cache="device", seed=0)
     trial = SubnetworkProbing(model, _first_batch(dataloader), trial_config)
     trial.step()
-    seconds = trial.step().seconds
-
-    (batch,) = trial.batches
-    patch = batch.patch()
-    mode = choose_mode(config.cache, patch_bytes(patch) * len(dataloader), model.device)
-    on_device = mode == "device" or (mode == "host" and model.device.type == "cpu")
-    n_patches = len(dataloader) if on_device and not config.ablation_type.mean_over_dataset else 1
-    buffers = model.engine.run_bytes(batch.inputs.embed, config.recompute)
-    return Estimate(
-        n_edges=model.n_edges,
-        n_steps=config.epochs * len(dataloader),
-        seconds_per_step=seconds,
-        cache=mode,
-        memory_needed=buffers + n_patches * patch_bytes(patch),
-        memory_free=free,
-    )
+    return Estimate(**vars(told), seconds_per_step=trial.step().seconds)
 
 
 def _first_batch(dataloader: PromptDataLoader) -> PromptDataLoader:

@@ -14,6 +14,7 @@ from sp_widget.core.data import PromptDataLoader, PromptPairBatch
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.tape import Patch
 from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.figures import in_full_precision
 from sp_widget.training.patch_cache import choose_mode, patch_bytes, store
 
 
@@ -50,11 +51,11 @@ def prepare_batches(
         for side in (patch_side, run_side):
             inputs[side], logits = architecture.run_inputs(*prompts(batch, side))
             if side == "clean":
-                clean_logits = logits[model.out_slice].clone()
+                clean_logits = in_full_precision(logits[model.out_slice]).clone()
         if mean is not None:
             patch = store(mean, "device", lambda: mean)
         else:
-            _, attention_mask = prompts(batch, patch_side)
+            attention_mask = prompts(batch, patch_side).attention_mask
             make = _patch_maker(model, inputs[patch_side], config, attention_mask)
             made = make()
             mode = choose_mode(mode, patch_bytes(made) * len(dataloader), model.device)

@@ -1,4 +1,4 @@
-"""The one record type that describes a training step: in history, chart, checkpoint and export."""
+"""What a training measured: the one record type of a step, and that of a held-out evaluation."""
 
 from __future__ import annotations
 
@@ -42,4 +42,30 @@ class StepRecord:
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The record as a plain dictionary, in field order."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HardEvaluation:
+    """The hard circuit on *all* validation batches, after a step.
+
+    Its objective is the loss with nothing sampled: `faithfulness + regularize_lambda *
+    regularizer`.
+    """
+
+    step: int
+    """Optimiser steps done when it was measured."""
+    edges: int
+    """Edges in the hard circuit."""
+    faithfulness: float
+    """Its faithfulness: the mean over all validation prompts, in the units of the target."""
+    regularizer: float
+    """The sparsity term of the loss for exactly these edges, before its weight."""
+
+    def objective(self, regularize_lambda: float) -> float:
+        """What the best circuit has least of."""
+        return self.faithfulness + regularize_lambda * self.regularizer
+
+    def to_dict(self) -> dict[str, float | int]:
+        """The evaluation as a plain dictionary, in field order."""
         return asdict(self)

@@ -66,6 +66,8 @@ def subnetwork_probing_prune_scores(
         seed=seed,
         cache=cache,
         recompute=recompute,
+        # Only the scores are returned: nobody would see what was measured.
+        evaluate_every=None,
     )
     trainer = SubnetworkProbing(model, dataloader, config, validation_dataloader)
     scores = trainer.run(progress=progress)

@@ -24,9 +24,17 @@ from sp_widget.core.scores import PruneScores, scores_from_parameters
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.faithfulness import FAITHFULNESS, accuracy
+from sp_widget.training.figures import in_full_precision, read_figures
+from sp_widget.training.hard_circuit import (
+    KeepBest,
+    hard_circuit,
+    hard_regularizer,
+    mean_over_prompts,
+    thresholded,
+)
 from sp_widget.training.prepared import PreparedBatch, prepare_batches
 from sp_widget.training.progress import progress_bar
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.training.regularizer import regularizer, soft_edge_count
 
 
@@ -50,6 +58,8 @@ class SubnetworkProbing:
         self.validation_dataloader = validation_dataloader
         self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
         self.history: list[StepRecord] = []
+        self.evaluations: list[HardEvaluation] = []
+        """The hard circuit on all validation data, oldest first."""
         self.callbacks: list[Callable[[StepRecord], None]] = []
         """Called with each record, after the step."""
 
@@ -67,6 +77,7 @@ class SubnetworkProbing:
         self.batches: list[PreparedBatch] = []
         """What was prepared of each training batch; to be read only."""
         self._validation_batches: list[PreparedBatch] = []
+        self._best = KeepBest()
         self.prepared = False
 
     def _check(
@@ -181,36 +192,119 @@ class SubnetworkProbing:
         loss = faithfulness + config.regularize_lambda * sparsity
         self._optimizer.zero_grad()
         loss.backward()
-        self._refuse_non_finite(loss, faithfulness)
+        finite = self._guard(loss)
+        before = theta.detach().clone()
         self._optimizer.step()
-
-        validation, validation_hard = self._validate()
+        # Nothing above waits for the device; all figures are read here, at once.
+        figures = read_figures(
+            finite=finite,
+            loss=loss,
+            faithfulness=faithfulness,
+            regularizer=sparsity,
+            soft_edge_count=edge_count,
+            hard_edge_count=self._in_circuit().sum(),
+            **self._validate(),
+            **self._accuracy(logits, here),
+        )
+        if not figures["finite"]:
+            with torch.no_grad():
+                theta.copy_(before)
+            raise self._not_finite(figures)
         record = StepRecord(
             step=self.step_count + 1,
             epoch=self.step_count // len(self.batches) + 1,
-            loss=loss.item(),
-            faithfulness=faithfulness.item(),
-            regularizer=sparsity.item(),
-            validation=validation,
-            validation_hard=validation_hard,
-            soft_edge_count=edge_count.item(),
-            hard_edge_count=int(self._in_circuit().sum()),
-            accuracy=self._accuracy(logits, here),
+            loss=figures["loss"],
+            faithfulness=figures["faithfulness"],
+            regularizer=figures["regularizer"],
+            validation=figures.get("validation"),
+            validation_hard=figures.get("validation_hard"),
+            soft_edge_count=figures["soft_edge_count"],
+            hard_edge_count=int(figures["hard_edge_count"]),
+            accuracy=figures.get("accuracy"),
             learning_rate=self.learning_rate,
             regularize_lambda=config.regularize_lambda,
             seconds=time.perf_counter() - started,
         )
         self.history.append(record)
+        if self._evaluation_is_due():
+            self.evaluate()
         for callback in self.callbacks:
             callback(record)
         return record
 
-    def run(self, progress: bool = True) -> PruneScores:
-        """All remaining steps, with a progress bar unless `progress` is false."""
-        with progress_bar(self.n_steps, self.step_count, enabled=progress) as show:
-            while not self.done:
+    def run(self, progress: bool = True, *, until_step: int | None = None) -> PruneScores:
+        """All remaining steps, with a progress bar unless `progress` is false.
+
+        `until_step`: stop when so many steps are done in all; a later `run` goes on.
+        """
+        last = self.n_steps if until_step is None else min(until_step, self.n_steps)
+        with progress_bar(last, self.step_count, enabled=progress) as show:
+            while self.step_count < last:
                 show(self.step())
         return self.prune_scores
+
+    # --- held-out truth ---------------------------------------------------------------------
+
+    @property
+    def hard_edge_count(self) -> int:
+        """Edges in the circuit when every mask is rounded."""
+        return int(self._in_circuit().sum())
+
+    @property
+    def best(self) -> HardEvaluation | None:
+        """The evaluation with the lowest objective; its masks are kept."""
+        return self._best.evaluation
+
+    @torch.no_grad()
+    def evaluate(self) -> HardEvaluation:
+        """Measure the hard circuit on all validation data, and keep its masks if it is the best.
+
+        The best has the lowest objective: its faithfulness plus lambda times the regularizer of
+        exactly its edges. A second evaluation after the same step replaces the first.
+
+        Raises `StateError` without validation data.
+        """
+        if self.validation_dataloader is None:
+            raise StateError("cannot evaluate: there is no validation_dataloader")
+        if not self.prepared:
+            for _ in self.preparation():
+                pass
+        soft = self.history[-1].soft_edge_count if self.history else 0.0
+        circuit = hard_circuit(self._theta.detach(), self.config, soft)
+        masks = (~circuit if self.config.tree_optimisation else circuit).float().unsqueeze(0)
+        evaluation = HardEvaluation(
+            step=self.step_count,
+            edges=int(circuit.sum()),
+            faithfulness=mean_over_prompts(
+                self._validation_batches,
+                lambda here: self._faithfulness(self._run_masks(masks, here), here),
+            ),
+            regularizer=hard_regularizer(circuit, self.config, self._avoided),
+        )
+        if self.evaluations and self.evaluations[-1].step == evaluation.step:
+            self.evaluations.pop()
+        self.evaluations.append(evaluation)
+        self._best.offer(evaluation, self._theta, self.regularize_lambda)
+        return evaluation
+
+    @torch.no_grad()
+    def restore_best(self) -> HardEvaluation:
+        """Go back to the masks of the best evaluation; steps, history and optimizer go on.
+
+        Raises `StateError` when nothing was evaluated.
+        """
+        if self._best.evaluation is None or self._best.theta is None:
+            raise StateError("cannot restore the best masks: nothing was evaluated")
+        self._theta.copy_(self._best.theta)
+        return self._best.evaluation
+
+    def _evaluation_is_due(self) -> bool:
+        every = self.config.evaluate_every
+        if every is None or self.validation_dataloader is None:
+            return False
+        return self.done or self.step_count % every == 0
+
+    # --- one step, in parts -----------------------------------------------------------------
 
     def _run_circuit(
         self, theta: Tensor, here: PreparedBatch, generator: torch.Generator, dropout_p: float
@@ -221,49 +315,56 @@ class SubnetworkProbing:
         return self._run_masks(masks, here)
 
     def _run_masks(self, masks: Tensor, here: PreparedBatch) -> Tensor:
-        masks = masks.to(here.inputs.embed.dtype)
         positions = self.model.out_positions
         logits = self.model.engine.run(
             masks, here.inputs, here.patch(), positions, self.config.recompute
         )
-        return self.model.sliced(logits)
+        return in_full_precision(self.model.sliced(logits))
 
     def _faithfulness(self, logits: Tensor, here: PreparedBatch) -> Tensor:
         measure = FAITHFULNESS[self.config.faithfulness_target]
         return measure(logits, here.clean_logits, here.batch)
 
-    def _accuracy(self, logits: Tensor, here: PreparedBatch) -> float | None:
+    def _accuracy(self, logits: Tensor, here: PreparedBatch) -> dict[str, Tensor]:
         if self.config.faithfulness_target != "correct_percent":
-            return None
-        return accuracy(logits.detach(), here.batch).item()
+            return {}
+        return {"accuracy": accuracy(logits.detach(), here.batch)}
 
     def _in_circuit(self) -> Tensor:
         """Which edges the hard circuit holds."""
-        on = is_on(self._theta.detach(), self.config.mask_fn)
-        return ~on if self.config.tree_optimisation else on
+        return thresholded(self._theta, self.config)
 
     @torch.no_grad()
-    def _validate(self) -> tuple[float | None, float | None]:
+    def _validate(self) -> dict[str, Tensor]:
         """Faithfulness on the next validation batch: with sampled masks, and of the hard
         circuit. The gap between the two is what misleads people.
         """
         if not self._validation_batches:
-            return None, None
+            return {}
         here = self._validation_batches[self.step_count % len(self._validation_batches)]
         soft = self._run_circuit(self._theta, here, self._validation_generator, 0.0)
         on = is_on(self._theta, self.config.mask_fn).float().unsqueeze(0)
         hard = self._run_masks(on, here)
-        return self._faithfulness(soft, here).item(), self._faithfulness(hard, here).item()
+        return {
+            "validation": self._faithfulness(soft, here),
+            "validation_hard": self._faithfulness(hard, here),
+        }
 
-    def _refuse_non_finite(self, loss: Tensor, faithfulness: Tensor) -> None:
-        assert self._theta.grad is not None
-        if bool(torch.isfinite(loss) & torch.isfinite(self._theta.grad).all()):
-            return
-        what = "loss" if not math.isfinite(loss.item()) else "gradient of a mask"
-        raise NonFiniteLossError(
+    def _guard(self, loss: Tensor) -> Tensor:
+        """Whether loss and gradient are finite; a gradient that is not must not reach Adam."""
+        gradient = self._theta.grad
+        assert gradient is not None
+        finite = torch.isfinite(loss) & torch.isfinite(gradient).all()
+        gradient.masked_fill_(~finite, 0)
+        return finite
+
+    def _not_finite(self, figures: dict[str, float]) -> NonFiniteLossError:
+        what = "gradient of a mask" if math.isfinite(figures["loss"]) else "loss"
+        target = self.config.faithfulness_target
+        return NonFiniteLossError(
             f"the {what} became NaN or infinite at step {self.step_count + 1} "
-            f"(loss {loss.item()}, {self.config.faithfulness_target} {faithfulness.item()}); the "
-            f"masks are those after step {self.step_count}. A smaller learning rate may help."
+            f"(loss {figures['loss']}, {target} {figures['faithfulness']}); the masks are those "
+            f"after step {self.step_count}. A smaller learning rate may help."
         )
 
     # --- checkpoints ------------------------------------------------------------------------
@@ -279,6 +380,8 @@ class SubnetworkProbing:
             "validation_generator": self._validation_generator.get_state(),
             "regularize_lambda": self.regularize_lambda,
             "history": [record.to_dict() for record in self.history],
+            "evaluations": [evaluation.to_dict() for evaluation in self.evaluations],
+            "best": self._best.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -298,3 +401,5 @@ class SubnetworkProbing:
         self._generator.set_state(state["generator"])
         self._validation_generator.set_state(state["validation_generator"])
         self.history = [StepRecord(**record) for record in state["history"]]
+        self.evaluations = [HardEvaluation(**values) for values in state["evaluations"]]
+        self._best.load_state_dict(state["best"])

@@ -98,8 +98,8 @@ def test_gradients_of_one_prompt_alone_break_gradients(monkeypatch: pytest.Monke
     model = patchable_model(models.bridge("gpt2"))
     right = Engine.backward
 
-    def wrong(self: Engine, tape: Any, grad_logits: Tensor) -> Tensor:
-        gradient = right(self, tape, grad_logits)
+    def wrong(self: Engine, tape: Any, grad_logits: Tensor, dtype: torch.dtype) -> Tensor:
+        gradient = right(self, tape, grad_logits, dtype)
         return gradient.mean(0, keepdim=True).expand_as(gradient).clone()
 
     monkeypatch.setattr(Engine, "backward", wrong)

@@ -22,6 +22,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("learning_rate", True, "a number above 0"),
     ("learning_rate", None, "a number above 0"),
     ("learning_rate", 10**400, "a number above 0"),
+    ("learning_rate", 1e40, "a number above 0, at most 1e+30"),
     ("epochs", 0, "a whole number of at least 1"),
     ("epochs", 2.0, "a whole number of at least 1"),
     ("epochs", True, "a whole number of at least 1"),
@@ -41,6 +42,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("seed", -1, "None or a whole number from 0 to 2**63 - 1"),
     ("seed", 2**63, "None or a whole number from 0 to 2**63 - 1"),
     ("seed", 1.5, "None or a whole number from 0 to 2**63 - 1"),
+    ("evaluate_every", 0, "None or a whole number of at least 1"),
+    ("hard_circuit", "top", "one of ['threshold', 'top_k']"),
 ]
 
 
@@ -90,6 +93,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         "faithfulness_target": "kl_div",
         "ablation_type": AblationType.RESAMPLE,
         "seed": None,
+        "evaluate_every": 20,
+        "hard_circuit": "threshold",
         "cache": "auto",
         "recompute": False,
     }

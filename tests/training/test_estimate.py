@@ -7,9 +7,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from sp_widget.core.patchable_model import patchable_model
+from sp_widget.core.types import AblationType
 from sp_widget.training import patch_cache
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.estimate import estimate
+from sp_widget.training.estimate import estimate, preflight
 from sp_widget.training.trainer import SubnetworkProbing
 from tests import models
 
@@ -27,12 +28,15 @@ def test_counts_are_those_of_the_training() -> None:
 
 @pytest.mark.parametrize("kind", ["gpt2", "native-gqa-rotary", "llama", "native-attention-only"])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_memory_is_about_what_a_fresh_training_allocates(kind: str, recompute: bool) -> None:
+@pytest.mark.parametrize("factorized", [True, False])
+def test_memory_is_about_what_a_fresh_training_allocates(
+    kind: str, recompute: bool, factorized: bool
+) -> None:
     """Against torch's own count of what is allocated at once during preparation and a step."""
     loader = models.dataloader(batch_size=32, n_prompts=64)
     config = SubnetworkProbingConfig(recompute=recompute, seed=0)
-    told = estimate(patchable_model(models.bridge(kind)), loader, config).memory_needed
-    trainer = SubnetworkProbing(patchable_model(models.bridge(kind)), loader, config)
+    told = estimate(patchable_model(models.bridge(kind), factorized), loader, config).memory_needed
+    trainer = SubnetworkProbing(patchable_model(models.bridge(kind), factorized), loader, config)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         trainer.step()
     at_once = peak = 0
@@ -41,6 +45,25 @@ def test_memory_is_about_what_a_fresh_training_allocates(kind: str, recompute: b
             at_once += event.nbytes()
             peak = max(peak, at_once)
     assert 0.6 * peak < told < 1.6 * peak
+
+
+@pytest.mark.parametrize("factorized", [True, False])
+@pytest.mark.parametrize("ablation", [AblationType.RESAMPLE, AblationType.TOKENWISE_MEAN_CLEAN])
+@pytest.mark.parametrize("kind", ["gpt2", "native-gqa-rotary", "gemma2"])
+def test_what_the_shapes_alone_tell_is_what_the_batches_take(
+    kind: str, ablation: AblationType, factorized: bool
+) -> None:
+    """The cached patch activations, against those of a prepared training."""
+    model = patchable_model(models.bridge(kind), factorized)
+    loader = models.dataloader(n_prompts=6)
+    config = SubnetworkProbingConfig(seed=0, ablation_type=ablation, tree_optimisation=True)
+    trainer = SubnetworkProbing(model, loader, config)
+    for _ in trainer.preparation():
+        pass
+    each = patch_cache.patch_bytes(trainer.batches[0].patch())
+    n_kept = 1 if ablation.mean_over_dataset else len(loader)
+    buffers = model.engine.run_bytes(trainer.batches[0].inputs.embed, config.recompute)
+    assert preflight(model, loader, config).memory_needed == buffers + n_kept * each
 
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
