@@ -17,6 +17,14 @@ def write_checkpoint(folder: str, shape: Shape) -> None:
     import transformers
 
     transformers.set_seed(0)
+    random_model(shape).save_pretrained(folder)
+    write_tokenizer(folder, shape)
+
+
+def random_model(shape: Shape) -> Any:
+    """A Hugging Face model of this shape, on torch's default device and in its default dtype."""
+    import transformers
+
     if shape.kind == "gpt2":
         config: Any = transformers.GPT2Config(
             n_layer=shape.layers,
@@ -26,8 +34,7 @@ def write_checkpoint(folder: str, shape: Shape) -> None:
             vocab_size=shape.vocabulary,
             n_positions=128,
         )
-        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-        return
+        return transformers.GPT2LMHeadModel(config)
     sizes: dict[str, Any] = {
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
@@ -37,15 +44,18 @@ def write_checkpoint(folder: str, shape: Shape) -> None:
         "max_position_embeddings": 128,
     }
     if shape.kind == "neox":
-        transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**sizes)).save_pretrained(folder)
-        return
+        return transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**sizes))
     config = transformers.LlamaConfig(**sizes, num_key_value_heads=shape.kv_heads)
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    _tokenizer(shape.vocabulary).save_pretrained(folder)
+    return transformers.LlamaForCausalLM(config)
+
+
+def write_tokenizer(folder: str, shape: Shape) -> None:
+    """A word for each token, where checkpoints are loaded with a tokenizer only."""
+    if shape.kind == "llama":
+        _tokenizer(shape.vocabulary).save_pretrained(folder)
 
 
 def _tokenizer(vocabulary: int) -> Any:
-    """A word for each token: Llama's checkpoints are loaded with a tokenizer only."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 

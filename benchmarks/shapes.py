@@ -41,15 +41,15 @@ SHAPES = {
 }
 
 
-def boot(shape: Shape, **options: Any) -> Any:
-    """A bridge of this shape; `options` go to TransformerLens. Another process makes the
-    checkpoint, so that its memory does not count towards this one's peak."""
+def boot(shape: Shape) -> Any:
+    """A bridge of this shape. Another process makes the checkpoint, so that its memory does not
+    count towards this one's peak."""
     from transformer_lens.model_bridge import TransformerBridge
 
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.checkpoint", folder, json.dumps(asdict(shape))]
         subprocess.run(command, check=True, capture_output=True)
-        return TransformerBridge.boot_transformers(folder, **{"device": "cpu", **options})
+        return TransformerBridge.boot_transformers(folder, device="cpu")
 
 
 def dataloader(shape: Shape, n_batches: int = 1, device: str = "cpu") -> PromptDataLoader:

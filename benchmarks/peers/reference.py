@@ -1,0 +1,128 @@
+"""The reference's training, timed. Runs in the reference's own environment, as a script:
+
+    python reference.py convert FOLDER            # FOLDER/checkpoint -> FOLDER/hooked.pt
+    python reference.py train FOLDER SETTINGS     # SETTINGS: JSON, see `__main__.py`
+
+`train` writes FOLDER/scores-NAME.pt and prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import resource
+import sys
+import textwrap
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STAMPS: list[float] = []
+"""When each optimiser step was done."""
+
+
+class TimedAdam(torch.optim.Adam):
+    """Adam, and a time stamp after each step."""
+
+    def step(self, *arguments: Any, **options: Any) -> Any:
+        result = super().step(*arguments, **options)
+        STAMPS.append(time.perf_counter())
+        return result
+
+
+# auto-circuit asks for a module that torch no longer shows.
+torch.optim.adam = types.SimpleNamespace(Adam=TimedAdam)
+
+
+def config_of(folder: Path) -> Any:
+    """The configuration of the checkpoint, a GPT-2."""
+    from transformer_lens import HookedTransformerConfig
+
+    original = json.loads((folder / "checkpoint" / "config.json").read_text())
+    return HookedTransformerConfig(
+        n_layers=original["n_layer"],
+        n_heads=original["n_head"],
+        d_model=original["n_embd"],
+        d_head=original["n_embd"] // original["n_head"],
+        d_mlp=original["n_inner"] or 4 * original["n_embd"],
+        n_ctx=original["n_positions"],
+        d_vocab=original["vocab_size"],
+        eps=original["layer_norm_epsilon"],
+        act_fn=original["activation_function"],
+        normalization_type="LN",
+        device="cpu",
+    )
+
+
+def convert(folder: Path) -> None:
+    """In a process of its own, so that its memory counts towards nothing."""
+    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
+    from transformers import GPT2LMHeadModel
+
+    original = GPT2LMHeadModel.from_pretrained(folder / "checkpoint")
+    torch.save(convert_gpt2_weights(original, config_of(folder)), folder / "hooked.pt")
+
+
+def load(folder: Path) -> Any:
+    """The checkpoint as auto-circuit's own loader leaves a model, but without folding."""
+    from transformer_lens import HookedTransformer
+
+    model = HookedTransformer(config_of(folder))
+    weights = torch.load(folder / "hooked.pt", weights_only=True)
+    model.load_state_dict(weights, strict=False)  # It lacks the masks, which are constant.
+    for flag in ("use_attn_result", "use_attn_in", "use_split_qkv_input", "use_hook_mlp_in"):
+        setattr(model.cfg, flag, True)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    return model.eval()
+
+
+def einsum_for_head_results() -> None:
+    """One line of transformer-lens' attention, faster: `(z * w).sum(-2)` makes an array of
+    [batch, pos, head, d_head, d_model] before it sums."""
+    from transformer_lens.components import abstract_attention
+
+    owner = abstract_attention.AbstractAttention
+    source = textwrap.dedent(inspect.getsource(owner.forward))
+    slow, fast = "(z * w).sum(-2)", 'torch.einsum("bphdx,yzhdm->bphm", z, w)'
+    if source.count(slow) != 1:
+        raise RuntimeError(f"transformer-lens' attention has no line with {slow}")
+    space: dict[str, Any] = {}
+    exec(source.replace(slow, fast), vars(abstract_attention), space)
+    owner.forward = space["forward"]
+
+
+def train(folder: Path, settings: dict[str, Any]) -> None:
+    """The reference's function, as it is."""
+    from auto_circuit.data import PromptDataLoader, PromptDataset
+    from auto_circuit.prune_algos.subnetwork_probing import subnetwork_probing_prune_scores
+    from auto_circuit.utils.graph_utils import patchable_model
+
+    torch.set_num_threads(settings["threads"])
+    if settings["einsum"]:
+        einsum_for_head_results()
+    model = patchable_model(
+        load(folder),
+        factorized=True,
+        slice_output="last_seq",
+        separate_qkv=True,
+        device=torch.device("cpu"),
+    )
+    prompts = torch.load(folder / "prompts.pt", weights_only=True)
+    dataset = PromptDataset(**prompts)
+    loader = PromptDataLoader(dataset, seq_len=None, diverge_idx=0, batch_size=settings["batch"])
+    scores = subnetwork_probing_prune_scores(model, loader, None, **settings["training"])
+    torch.save(scores, folder / f"scores-{settings['name']}.pt")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"stamps": STAMPS, "peak_bytes": peak, "edges": len(model.edges)}))
+
+
+if __name__ == "__main__":
+    action, at = sys.argv[1], Path(sys.argv[2])
+    if action == "convert":
+        convert(at)
+    else:
+        train(at, json.loads(sys.argv[3]))
