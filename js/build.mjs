@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import * as esbuild from "esbuild";
 
-const WIDGETS = ["panel", "circuit"];
+const WIDGETS = ["chart", "circuit", "panel", "export"];
 const MAX_KILOBYTES = 120;
 
 const here = new URL("./", import.meta.url);

@@ -1,26 +1,72 @@
-"""What the live chart shows, and that everybody can read it."""
+"""What the live chart is given to show, and that everybody can read it."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from sp_widget.training.record import HardEvaluation
 from sp_widget.training.series import EDGES, REGULARIZER, series_for
-from sp_widget.widget.chart import DASHES, Chart, legend_html
+from sp_widget.widget.chart import Chart
+from sp_widget.widget.chart_table import MAX_ROWS, table_steps
+from sp_widget.widget.chart_traces import HARD_CIRCUIT, RUN_STYLES
 from sp_widget.widget.downsample import MAX_POINTS
+from sp_widget.widget.past_run import PastRun
+from tests.widget.drawn import live_lines, still_lines, unpacked
 from tests.widget.records import record
 
 
-def lines(chart: Chart) -> dict[str, tuple[list[float], list[float]]]:
-    chart.draw()
-    return {line.labels[0]: (line.x.tolist(), line.y.tolist()) for line in chart._lines}
+@pytest.fixture
+def make_chart() -> Iterator[Callable[..., Chart]]:
+    charts: list[Chart] = []
+
+    def make(validation: bool = False) -> Chart:
+        charts.append(Chart(series_for(validation)))
+        return charts[-1]
+
+    yield make
+    for chart in charts:
+        chart.close()
 
 
-def test_the_lines_are_the_loss_its_parts_validation_and_edges() -> None:
-    chart = Chart(series_for(validation=True))
+@pytest.fixture
+def chart(make_chart: Callable[..., Chart]) -> Chart:
+    return make_chart()
+
+
+@pytest.fixture
+def sent(chart: Chart, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The states that are sent to the browser from now on."""
+    messages: list[dict[str, Any]] = []
+
+    def keep(data: dict[str, Any], buffers: object = None, metadata: object = None) -> None:
+        messages.append({**data, "buffers": buffers})
+
+    monkeypatch.setattr(chart.tools.comm, "send", keep)
+    return messages
+
+
+def evaluation(step: int, faithfulness: float) -> HardEvaluation:
+    return HardEvaluation(step=step, edges=40, faithfulness=faithfulness, regularizer=0.1)
+
+
+def from_browser(chart: Chart, **state: object) -> None:
+    """Put in what a browser would send, at the same place as ipywidgets does."""
+    chart.tools._handle_msg(
+        {"content": {"data": {"method": "update", "state": state}}, "buffers": []}
+    )
+
+
+def test_the_lines_are_the_loss_its_parts_validation_and_edges(
+    make_chart: Callable[..., Chart],
+) -> None:
+    chart = make_chart(validation=True)
     chart.append([record(1), record(2, loss=2.0, regularizer=0.125, hard_edge_count=4)])
-    assert lines(chart) == {
+    chart.draw()
+    assert live_lines(chart) == {
         "Loss": ([1, 2], [3, 2]),
         "Faithfulness": ([1, 2], [1, 1]),
         "Lambda × regularizer": ([1, 2], [2, 1.25]),
@@ -28,6 +74,12 @@ def test_the_lines_are_the_loss_its_parts_validation_and_edges() -> None:
         "Edges in the circuit (right axis)": ([1, 2], [6, 4]),
     }
     assert chart.n_steps == 2
+
+
+def test_each_line_comes_with_its_last_and_its_lowest_value(chart: Chart) -> None:
+    chart.append([record(1, loss=2.0), record(2, loss=0.5), record(3, loss=0.75)])
+    chart.draw()
+    assert (chart.tools.live[0]["last"], chart.tools.live[0]["lowest"]) == (0.75, 0.5)
 
 
 def test_the_regularizer_is_drawn_as_it_enters_the_loss() -> None:
@@ -38,68 +90,163 @@ def test_without_validation_data_there_is_no_line_for_it() -> None:
     assert "Validation" not in {series.label for series in series_for(validation=False)}
 
 
-def test_a_value_that_is_missing_or_not_finite_leaves_a_point_out() -> None:
-    chart = Chart(series_for(validation=True))
+def test_a_value_that_is_missing_or_not_finite_leaves_a_point_out(
+    make_chart: Callable[..., Chart],
+) -> None:
+    chart = make_chart(validation=True)
     chart.append([record(1, validation=None), record(2), record(3, validation=float("inf"))])
-    assert lines(chart)["Validation"] == ([2], [1.5])
-
-
-def test_only_the_edges_are_on_the_right_axis_which_starts_at_zero() -> None:
-    chart = Chart(series_for(validation=True))
-    right = [axis for axis in chart._figure.axes if axis.side == "right"]
-    assert [axis.label for axis in right] == ["Edges in the circuit"]
-    on_right = [line.labels[0] for line in chart._lines if line.scales["y"] is right[0].scale]
-    assert on_right == [EDGES.label]
-    assert right[0].scale.min == 0
-
-
-def test_the_axes_of_counts_have_room_for_whole_ticks_and_then_follow_the_data() -> None:
-    chart = Chart(series_for(validation=False))
-    scale = {axis.label: axis.scale for axis in chart._figure.axes}
-    edges, steps = scale["Edges in the circuit"], scale["Step"]
-    chart.append([record(1, hard_edge_count=6), record(2, hard_edge_count=10)])
     chart.draw()
-    assert (edges.max, steps.max) == (10, 10)
-    chart.append([record(step, hard_edge_count=11) for step in range(3, 12)])
-    chart.draw()
-    assert (edges.max, steps.max) == (None, None)
-    chart.clear()
-    chart.draw()
-    assert (edges.max, steps.max) == (10, 10)
+    assert live_lines(chart)["Validation"] == ([2], [1.5])
 
 
-def test_a_long_run_keeps_its_peak_and_few_points() -> None:
-    chart = Chart(series_for(validation=False))
+def test_only_the_edges_are_on_the_right_axis(chart: Chart) -> None:
+    (right,) = [axis for axis in chart._figure.axes if axis.side == "right"]
+    assert right.label == "Edges in the circuit"
+    on_right = {mark.labels[0] for mark in chart._figure.marks if mark.scales["y"] is right.scale}
+    assert on_right == {EDGES.label}
+
+
+def test_a_long_run_keeps_its_peak_and_few_points(chart: Chart) -> None:
     chart.append([record(step, loss=9.0 if step == 4321 else 1.0) for step in range(1, 20_001)])
-    steps, losses = lines(chart)["Loss"]
+    chart.draw()
+    steps, losses = live_lines(chart)["Loss"]
     assert len(steps) <= MAX_POINTS
     assert (4321, 9.0) in zip(steps, losses, strict=True)
     assert steps[-1] == 20_000
 
 
-def test_clear_forgets_the_run() -> None:
-    chart = Chart(series_for(validation=False))
+def test_a_drawing_is_one_message_of_bounded_size(chart: Chart, sent: list[dict[str, Any]]) -> None:
+    def size(n: int) -> int:
+        chart.append([record(step) for step in range(chart.n_steps + 1, n + 1)])
+        sent.clear()
+        chart.draw()
+        assert len(sent) == chart.messages_per_update == 1
+        assert set(sent[0]["state"]) == {"live"}
+        return sum(len(buffer) for buffer in sent[0]["buffers"])
+
+    at_most = len(chart.tools.live) * (MAX_POINTS + MAX_POINTS / 2) * 2 * 4
+    assert 0 < size(1_000) <= at_most
+    assert size(50_000) <= at_most
+
+
+def test_what_has_not_changed_is_not_sent_again(chart: Chart, sent: list[dict[str, Any]]) -> None:
     chart.append([record(1)])
+    chart.show_evaluations([evaluation(1, 0.5)])
+    chart.draw()
+    chart.describe()
+    sent.clear()
+    chart.draw()
+    chart.describe()
+    chart.show_evaluations([evaluation(1, 0.5)])
+    assert sent == []
+
+
+def test_a_person_who_zooms_into_a_long_run_gets_every_step_there(chart: Chart) -> None:
+    chart.append([record(step, loss=step % 7) for step in range(1, 20_001)])
+    chart.draw()
+    from_browser(chart, window=[5_000, 5_100])
+    steps, losses = live_lines(chart)["Loss"]
+    inside = [
+        (step, loss)
+        for step, loss in zip(steps, losses, strict=True)
+        # As far again on both sides, for a person who pans.
+        if 4_900 <= step <= 5_200
+    ]
+    assert inside == [(step, step % 7) for step in range(4_900, 5_201)]
+    from_browser(chart, window=None)
+    assert len(live_lines(chart)["Loss"][0]) <= MAX_POINTS
+
+
+def test_clear_forgets_the_run_but_neither_earlier_runs_nor_how_a_person_looks_at_it(
+    chart: Chart,
+) -> None:
+    chart.append([record(step) for step in range(1, 101)])
+    chart.show_evaluations([evaluation(1, 0.5)])
+    chart.show_runs([PastRun("first", [record(1)])])
+    from_browser(chart, window=[10, 30], smoothing=0.5, log=["left"], hidden=["Loss"])
     chart.clear()
-    assert lines(chart)["Loss"] == ([], [])
+    chart.draw()
+    assert live_lines(chart)["Loss"] == ([], [])
+    assert still_lines(chart)[HARD_CIRCUIT.label] == ([], [])
+    assert still_lines(chart)["Loss, first"] == ([1], [3])
     assert chart.summary() == "Chart of the training: no steps yet."
+    assert chart.tools.window is None
+    assert (chart.tools.smoothing, chart.tools.log, chart.tools.hidden) == (0.5, ["left"], ["Loss"])
 
 
-def test_the_summary_says_in_words_what_the_lines_show() -> None:
-    chart = Chart(series_for(validation=False))
+def test_earlier_runs_are_thin_lines_of_loss_and_edges_with_dashes_of_their_own(
+    chart: Chart,
+) -> None:
+    runs = [PastRun(name, [record(1, loss=loss), record(2)]) for name, loss in [("a", 4), ("b", 5)]]
+    chart.show_runs(runs)
+    assert still_lines(chart)["Loss, a"] == ([1, 2], [4, 3])
+    assert still_lines(chart)["Loss, b"] == ([1, 2], [5, 3])
+    assert still_lines(chart)["Edges in the circuit (right axis), b"] == ([1, 2], [6, 6])
+    looks = {(t["label"], t["run"]): t for t in chart.tools.traces}
+    assert looks["Loss", "a"]["line_style"] != looks["Loss", "b"]["line_style"]
+    assert looks["Loss", "a"]["stroke_width"] < looks["Loss", ""]["stroke_width"]
+    assert "solid" not in RUN_STYLES
+
+
+def test_other_earlier_runs_replace_those_before_them(chart: Chart) -> None:
+    marks = len(chart._figure.marks)
+    chart.show_runs([PastRun("a", [record(1)]), PastRun("b", [record(1)])])
+    former = set(chart._figure.marks)
+    chart.show_runs([PastRun("c", [record(1)])])
+    assert {t["run"] for t in chart.tools.traces} == {"", "c"}
+    gone = former - set(chart._figure.marks)
+    assert gone
+    assert all(mark.comm is None for mark in gone)
+    chart.show_runs([])
+    assert len(chart._figure.marks) == marks
+
+
+def test_the_hard_circuit_has_a_marker_for_every_evaluation(chart: Chart) -> None:
+    assert still_lines(chart)[HARD_CIRCUIT.label] == ([], [])
+    chart.show_evaluations([evaluation(10, 0.5), evaluation(20, float("nan"))])
+    chart.show_evaluations([evaluation(10, 0.5), evaluation(30, 0.25)])
+    assert still_lines(chart)[HARD_CIRCUIT.label] == ([10, 30], [0.5, 0.25])
+    (trace,) = [t for t in chart.tools.traces if t["label"] == HARD_CIRCUIT.label]
+    assert trace["marker"]
+    assert all(mark.marker == "diamond" for mark in trace["marks"])
+    chart.append([record(30)])
+    assert f"{HARD_CIRCUIT.label} 0.25, lowest 0.25" in chart.summary()
+
+
+def test_the_summary_says_in_words_what_the_lines_show(chart: Chart) -> None:
     chart.append([record(1, loss=0.5, hard_edge_count=3), record(2, loss=0.75)])
+    chart.describe()
+    assert chart.tools.summary == chart.summary()
     assert chart.summary() == (
         "Chart of the training after 2 steps. Loss 0.75, lowest 0.5; Faithfulness 1, lowest 1; "
         "Lambda × regularizer 2, lowest 2; Edges in the circuit (right axis) 6, lowest 3."
     )
 
 
-def test_the_legend_names_every_line_in_text_with_a_sample_of_its_dashes() -> None:
-    html = legend_html(series_for(validation=True))
-    items = re.findall(r'<li>.*?stroke="(.*?)".*?stroke-dasharray="(.*?)".*?</svg>(.*?)</li>', html)
-    assert items == [
-        (series.colour, DASHES[series.line_style], series.label) for series in series_for(True)
-    ]
+def test_the_table_has_exact_values_at_even_steps_and_at_both_ends(
+    make_chart: Callable[..., Chart],
+) -> None:
+    chart = make_chart(validation=True)
+    chart.append(
+        [record(n, loss=n / 3, validation=None if n == 50 else 1.5) for n in range(1, 124)]
+    )
+    chart.describe()
+    table = chart.tools.table
+    assert table["columns"] == [series.label for series in series_for(True)]
+    steps = [row[0] for row in table["rows"]]
+    assert steps == [1, *range(5, 121, 5), 123]
+    assert [row[1] for row in table["rows"]] == [step / 3 for step in steps]
+    assert table["rows"][steps.index(50)][4] is None
+
+
+@pytest.mark.parametrize("last", [1, 2, 29, 30, 31, 100, 999, 12_345, 100_000, 10_000_000])
+def test_the_table_is_short_and_evenly_spaced(last: int) -> None:
+    steps = table_steps(1, last)
+    assert (steps[0], steps[-1]) == (1, last)
+    assert min(last, MAX_ROWS / 3) <= len(steps) <= MAX_ROWS
+    assert len({b - a for a, b in pairwise(steps[1:-1])}) <= 1
+    interval = steps[2] - steps[1] if len(steps) > 3 else 1
+    assert str(interval).rstrip("0") in {"1", "2", "5"}
 
 
 def test_lines_on_one_axis_differ_without_their_colour() -> None:
@@ -109,8 +256,38 @@ def test_lines_on_one_axis_differ_without_their_colour() -> None:
     assert EDGES.stepped
 
 
-@pytest.mark.parametrize("series", series_for(True), ids=lambda series: series.label)
-@pytest.mark.parametrize("ground", ["#ffffff", "#111111"], ids=["light", "dark"])
+def test_every_line_can_be_smoothed_but_counts_and_evaluations(
+    make_chart: Callable[..., Chart],
+) -> None:
+    chart = make_chart(validation=True)
+    chart.show_evaluations([evaluation(1, 0.5)])
+    smooth = {t["label"] for t in chart.tools.traces if len(t["marks"]) == 2}
+    assert smooth == {"Loss", "Faithfulness", "Lambda × regularizer", "Validation"}
+
+
+def test_a_long_line_is_smoothed_from_means_a_short_one_from_its_points(chart: Chart) -> None:
+    chart.append([record(step, loss=step % 4) for step in range(1, 2_001)])
+    chart.draw()
+    assert chart.tools.live[0]["means"] == b""
+    chart.append([record(step, loss=step % 4) for step in range(2_001, 8_001)])
+    chart.draw()
+    # 0, 1, 2, 3 in turn, whatever the bucket.
+    _, means = unpacked(chart.tools.live[0]["means"])
+    assert set(means) == {1.5}
+
+
+def test_a_closed_chart_leaves_no_widget_behind(make_chart: Callable[..., Chart]) -> None:
+    chart = make_chart()
+    chart.show_runs([PastRun("a", [record(1)])])
+    widgets = [chart.view, chart.tools, chart._figure, *chart._figure.marks, *chart._figure.axes]
+    chart.close()
+    assert all(widget.comm is None for widget in widgets)
+
+
+@pytest.mark.parametrize(
+    "series", [*series_for(True), HARD_CIRCUIT], ids=lambda series: series.label
+)
+@pytest.mark.parametrize("ground", ["#ffffff", "#212121"], ids=["light", "dark"])
 def test_every_line_stands_out_from_a_light_and_a_dark_ground(series, ground: str) -> None:
     """Contrast of at least 3 : 1, as WCAG 2.2 (1.4.11) asks of graphics."""
 

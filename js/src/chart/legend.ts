@@ -1,0 +1,112 @@
+import { h, setText } from "../shared/dom";
+import { formatCount, formatValue } from "./format";
+import { traceName, type TraceSpec } from "./model";
+import { listed, valueOf, type Scene, type Trace } from "./scene";
+
+export interface Legend {
+  element: HTMLElement;
+  /** `step`: the one whose values are read. */
+  show(scene: Scene, step: number | null): void;
+}
+
+/** bqplot's dash patterns. */
+const DASHES: Record<TraceSpec["line_style"], string> = {
+  solid: "none",
+  dashed: "10,10",
+  dotted: "2,10",
+  dash_dotted: "10,5,2,5",
+};
+
+interface Row {
+  element: HTMLTableRowElement;
+  update(trace: Trace, step: number | null): void;
+}
+
+/** The traces with a sample of each, a switch to hide it, and its figures. */
+export function createLegend(hide: (name: string, hidden: boolean) => void): Legend {
+  const heading = h("th", { scope: "col" });
+  const body = h("tbody");
+  const element = h(
+    "table",
+    { class: "spx-legend" },
+    h("caption", { class: "spx-hidden" }, "Lines of the chart"),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, h("span", { class: "spx-hidden" }, "Line")),
+        h("th", { scope: "col" }, "Last"),
+        h("th", { scope: "col" }, "Lowest"),
+        heading,
+      ),
+    ),
+    body,
+  );
+  let rows: Row[] = [];
+  let specs = "";
+
+  return {
+    element,
+    show(scene, step) {
+      const traces = listed(scene);
+      const wanted = JSON.stringify(traces.map(({ spec }) => spec));
+      if (wanted !== specs) {
+        specs = wanted;
+        rows = traces.map(({ spec }) => createRow(spec, hide));
+        body.replaceChildren(...rows.map((row) => row.element));
+      }
+      const thinned = traces.some((trace) => trace.thinned);
+      const at = step === null ? "" : ` ${formatCount(step)}`;
+      setText(heading, step === null ? "At step –" : `${thinned ? "Near" : "At"} step${at}`);
+      rows.forEach((row, index) => {
+        const trace = traces[index];
+        if (trace) row.update(trace, step);
+      });
+    },
+  };
+}
+
+function createRow(spec: TraceSpec, hide: (name: string, hidden: boolean) => void): Row {
+  const name = traceName(spec);
+  const box = h("input", { type: "checkbox", class: "spx-box" });
+  box.addEventListener("change", () => {
+    hide(name, !box.checked);
+  });
+  const label = h("label", { class: "spx-line" }, box, sample(spec), h("span", {}, name));
+  const [last, lowest, read] = [h("td"), h("td"), h("td")];
+  const element = h("tr", {}, h("th", { scope: "row" }, label), last, lowest, read);
+  return {
+    element,
+    update(trace, step) {
+      box.checked = !trace.hidden;
+      element.classList.toggle("spx-off", trace.hidden);
+      setText(last, formatValue(spec, trace.data.last));
+      setText(lowest, formatValue(spec, trace.data.lowest));
+      setText(read, step === null ? "" : formatValue(spec, valueOf(trace, step)));
+    },
+  };
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function sample(spec: TraceSpec): SVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 34 10");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", spec.stepped ? "M0 2h17v6h17" : "M0 5h34");
+  path.setAttribute("fill", "none");
+  path.setAttribute("stroke", spec.colour);
+  path.setAttribute("stroke-width", String(spec.stroke_width));
+  path.setAttribute("stroke-dasharray", DASHES[spec.line_style]);
+  svg.append(path);
+  if (spec.marker) {
+    const diamond = document.createElementNS(SVG, "path");
+    diamond.setAttribute("d", "M17 0.5 21 5l-4 4.5L13 5z");
+    diamond.setAttribute("fill", spec.colour);
+    svg.append(diamond);
+  }
+  return svg;
+}

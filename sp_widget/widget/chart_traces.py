@@ -1,0 +1,141 @@
+"""What the chart draws: traces of the present run, of earlier runs and of the hard circuit.
+
+A trace is one line with its look. Its marks are empty bqplot lines: the browser puts the points
+into them, smoothed or on a log axis as a person wishes, without asking the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import bqplot
+import numpy as np
+
+from sp_widget.training.record import HardEvaluation
+from sp_widget.training.series import EDGES, LOSS, LineStyle, Series
+from sp_widget.widget.curve import Curve, Window
+from sp_widget.widget.downsample import Floats
+from sp_widget.widget.past_run import PastRun
+
+RUN_SERIES = (LOSS, EDGES)
+"""What is shown of an earlier run: with all of its lines nobody would find the present one."""
+
+RUN_STYLES: tuple[LineStyle, ...] = ("dashed", "dash_dotted", "dotted")
+"""The dash patterns of earlier runs, in turn; solid lines are the present run's."""
+
+RUN_STROKE_WIDTH = 1.25
+
+HARD_CIRCUIT = Series(
+    "Hard circuit, held-out data",
+    # Measured now and then, not in every step.
+    lambda record: None,
+    "left",
+    "#00898f",
+    "solid",
+    1.0,
+)
+"""The faithfulness of the hard circuit on all validation data: a marker for each evaluation."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The scales of the figure. Their ends are set in the browser."""
+
+    steps: bqplot.Scale
+    left: bqplot.Scale
+    right: bqplot.Scale
+
+
+class Trace:
+    """One line of the chart: its look, its points and the marks that draw it."""
+
+    def __init__(
+        self, series: Series, scales: Scales, *, run: str = "", marker: str | None = None
+    ) -> None:
+        self.series = series
+        self.run = run
+        """The name of an earlier run; empty: the present one."""
+        self.curve = Curve()
+        self._marker = marker
+        # A count and a handful of evaluations have no noise to smooth.
+        self._smoothed = not series.stepped and marker is None
+        self.marks = [
+            bqplot.Lines(
+                scales={"x": scales.steps, "y": getattr(scales, series.axis)},
+                # The browser sets the ends of the scales: no need to look for them in the data.
+                preserve_domain={"x": True, "y": True},
+                labels=[series.label],
+                colors=[series.colour],
+                line_style=series.line_style,
+                stroke_width=series.stroke_width,
+                interpolation="step-before" if series.stepped else "linear",
+                **({} if marker is None else {"marker": marker, "marker_size": 40}),
+            )
+            for _ in range(1 + self._smoothed)
+        ]
+        """The line as measured and, where it can be smoothed, the smooth one above it."""
+
+    def describe(self) -> dict[str, Any]:
+        """The look of the trace, for the browser."""
+        return {
+            "label": self.series.label,
+            "run": self.run,
+            "axis": self.series.axis,
+            "colour": self.series.colour,
+            "line_style": self.series.line_style,
+            "stroke_width": self.series.stroke_width,
+            "stepped": self.series.stepped,
+            "marker": self._marker is not None,
+            "marks": self.marks,
+        }
+
+    def data(self, window: Window | None = None) -> dict[str, Any]:
+        """The points of the trace, for the browser, with more of them in the `window`."""
+        drawing = self.curve.to_draw(window)
+        filled = len(self.curve) > 0
+        return {
+            "points": packed(drawing.x, drawing.y),
+            # Empty: every point is drawn, and smoothing takes those.
+            "means": b"" if drawing.complete else packed(drawing.mean_x, drawing.mean_y),
+            "last": self.curve.last if filled else None,
+            "lowest": self.curve.lowest if filled else None,
+        }
+
+    def forget(self) -> None:
+        """Drop all points. Sends nothing."""
+        self.curve = Curve()
+
+    def close(self) -> None:
+        """Remove the marks from the page."""
+        for mark in self.marks:
+            mark.close()
+
+
+def traces_of_runs(runs: Sequence[PastRun], scales: Scales) -> list[Trace]:
+    """Thin lines for the loss and the edges of each run, told apart by their dashes."""
+    traces = []
+    for number, run in enumerate(runs):
+        for series in RUN_SERIES:
+            look = replace(
+                series,
+                line_style=RUN_STYLES[number % len(RUN_STYLES)],
+                stroke_width=RUN_STROKE_WIDTH,
+            )
+            trace = Trace(look, scales, run=run.name)
+            trace.curve.extend(look.points(run.records))
+            traces.append(trace)
+    return traces
+
+
+def evaluation_points(evaluations: Sequence[HardEvaluation]) -> list[tuple[float, float]]:
+    """`(step, faithfulness)` of every evaluation with a finite value."""
+    points = [(float(each.step), each.faithfulness) for each in evaluations]
+    return [(x, y) for x, y in points if math.isfinite(y)]
+
+
+def packed(x: Floats, y: Floats) -> bytes:
+    """All `x` and then all `y`, as 32-bit floats: a screen shows no more than seven digits."""
+    return np.concatenate([x, y]).astype("<f4").tobytes()

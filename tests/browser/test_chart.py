@@ -1,0 +1,325 @@
+"""The chart as a person uses it: by pointer, by keyboard, and while the kernel is busy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.axe import AXE
+from tests.browser.conftest import Photograph
+from tests.browser.panel import SOON
+from tests.browser.workbench import Workbench
+
+pytestmark = pytest.mark.browser
+
+# Loss and edges fall; the loss has a spike at step 5,000.
+MAKE_CHART = """
+import time
+from sp_widget.training.record import HardEvaluation, StepRecord
+from sp_widget.training.series import series_for
+from sp_widget.widget.chart import Chart
+from sp_widget.widget.past_run import PastRun
+
+def records(first, last, scale=1.0):
+    return [
+        StepRecord(
+            step=n, epoch=1, loss=50.0 if n == 5000 else scale * (4 / n**0.3 + n % 7 / 20),
+            faithfulness=scale * 2 / n**0.2, regularizer=0.2 / n**0.5, validation=1.5 / n**0.1,
+            validation_hard=None, soft_edge_count=40.0, hard_edge_count=40 + 400 // n,
+            accuracy=None, learning_rate=0.1, regularize_lambda=10.0, seconds=0.01,
+        )
+        for n in range(first, last + 1)
+    ]
+
+class Probe:
+    def close(self):
+        chart.close()
+
+chart, probe = Chart(series_for(True)), Probe()
+def show(first, last):
+    chart.append(records(first, last))
+    chart.draw()
+    chart.describe()
+show(1, 200)
+chart.view
+"""
+
+_LINE = """
+(chart, colour) => {
+  const paths = [...chart.querySelectorAll("path.line")].filter((line) => {
+    return line.getAttribute("d") && line.style.stroke === colour;
+  });
+  const path = paths[0];
+  if (!path) return null;
+  const plot = chart.querySelector(".spx-plot").getBoundingClientRect();
+  const { left, right, top, bottom } = path.getBoundingClientRect();
+  return {
+    left: (left - plot.left) / plot.width,
+    right: (right - plot.left) / plot.width,
+    height: (bottom - top) / plot.height,
+    points: path.getAttribute("d").split(/[ML]/).length - 1,
+    opacities: paths.map((each) => each.style.opacity).join(" "),
+  };
+}
+"""
+_FITS = """
+(chart) => {
+  const { right } = chart.getBoundingClientRect();
+  const parts = [...chart.querySelectorAll(".spx-controls *, .spx-legend *, .axislabel")]
+    .filter((part) => !part.closest(".spx-hidden"));
+  return parts.every((part) => part.getBoundingClientRect().right <= right);
+}
+"""
+
+LOSS_COLOUR = "rgb(42, 127, 212)"
+
+# Handled on another thread, while the cell waits.
+_WAIT_IN_KERNEL = """
+began = time.monotonic()
+while not ({condition}) and time.monotonic() < began + 20:
+    time.sleep(0.05)
+print({condition})
+"""
+
+OpenChart = Callable[[], Locator]
+
+
+@pytest.fixture
+def open_chart(workbench: Workbench) -> OpenChart:
+    def open_it() -> Locator:
+        cell = workbench.notebook.append_and_begin(MAKE_CHART.strip())
+        workbench.notebook.finish(cell)
+        chart = workbench.notebook.outputs(cell).locator(".sp-chart")
+        expect(chart.locator("path.line[d]").first).to_be_attached(timeout=SOON)
+        chart.scroll_into_view_if_needed()
+        return chart
+
+    return open_it
+
+
+def figures(chart: Locator, line: str) -> list[str]:
+    """Last, lowest and the value read of a line in the legend."""
+    row = chart.get_by_role("row").filter(has=chart.page.get_by_label(line, exact=True))
+    return row.get_by_role("cell").all_text_contents()
+
+
+def expect_in_kernel(workbench: Workbench, condition: str) -> None:
+    """The kernel has learnt what a person did."""
+    code = _WAIT_IN_KERNEL.format(condition=condition).strip()
+    assert workbench.notebook.evaluate(code) == "True"
+
+
+def expect_loss_line(chart: Locator, condition: str) -> None:
+    """Something holds of the line of the loss, as `_LINE` describes it."""
+    chart.page.wait_for_function(
+        f"([chart, colour]) => {{ const line = ({_LINE})(chart, colour);"
+        f" return line && {condition}; }}",
+        arg=[chart.element_handle(), LOSS_COLOUR],
+        timeout=SOON,
+    )
+
+
+def move_to(chart: Locator, fraction: float) -> None:
+    """Move the pointer to a part of the width of the plot."""
+    box = chart.locator(".spx-plot").bounding_box()
+    assert box
+    chart.page.mouse.move(box["x"] + fraction * box["width"], box["y"] + box["height"] / 2)
+
+
+def test_figures_stand_beside_every_line_and_the_pointer_reads_all_at_a_step(
+    open_chart: OpenChart,
+) -> None:
+    chart = open_chart()
+    # 4 / 200**0.3 + 4 / 20 at the last step, 4 / 196**0.3 at the lowest.
+    assert figures(chart, "Loss") == ["1.016", "0.8211", ""]
+    assert figures(chart, "Edges in the circuit (right axis)") == ["42", "42", ""]
+    move_to(chart, 0.5)
+    heading = chart.get_by_role("columnheader", name=re.compile("At step 10[01]"))
+    expect(heading).to_be_visible()
+    step = int(re.findall(r"\d+", heading.text_content() or "")[0])
+    assert float(figures(chart, "Loss")[2]) == pytest.approx(
+        4 / step**0.3 + step % 7 / 20, abs=1e-3
+    )
+    assert figures(chart, "Edges in the circuit (right axis)")[2] == str(40 + 400 // step)
+    move_to(chart, 1.2)
+    expect(chart.get_by_role("columnheader", name="At step –")).to_be_visible()
+
+
+def test_the_controls_work_while_the_kernel_is_busy_and_the_kernel_learns_of_it(
+    workbench: Workbench, open_chart: OpenChart, photograph: Photograph
+) -> None:
+    chart = open_chart()
+    expect_loss_line(chart, "line.points === 200 && line.right > 0.98")
+    cell = workbench.notebook.append_and_begin("time.sleep(8)")
+
+    chart.get_by_label("Smoothing").fill("0.9")
+    expect_loss_line(chart, "line.opacities === '0.3 1'")
+    chart.get_by_label("Loss axis logarithmic").check()
+    expect(chart.locator(".axislabel", has_text="Loss and its terms (logarithmic)")).to_be_visible()
+    left = chart.locator("g.axis", has_text="Loss and its terms")
+    expect(left.locator(".tick", has_text=re.compile("^(0.2|0.5|1|2)$"))).to_have_count(4)
+    chart.get_by_role("button", name="Zoom in").click()
+    expect_loss_line(chart, "line.points > 90 && line.points < 110 && line.right > 0.98")
+    chart.get_by_label("Validation", exact=True).uncheck()
+    assert workbench.notebook.is_running(cell)
+    photograph(chart.page, "chart-smoothed-log-zoomed")
+
+    workbench.notebook.finish(cell)
+    chart.get_by_role("button", name="Reset view").click()
+    expect_in_kernel(workbench, "chart.tools.window is None")
+    expect_in_kernel(workbench, "(chart.tools.log, chart.tools.smoothing) == (['left'], 0.9)")
+    expect_in_kernel(workbench, "chart.tools.hidden == ['Validation']")
+
+
+def test_dragging_zooms_shift_pans_and_a_double_click_leads_back(
+    workbench: Workbench, open_chart: OpenChart
+) -> None:
+    chart = open_chart()
+    page = chart.page
+    move_to(chart, 0.25)
+    page.mouse.down()
+    move_to(chart, 0.4)
+    move_to(chart, 0.5)
+    page.mouse.up()
+    expect_in_kernel(workbench, "[round(step, -1) for step in chart.tools.window] == [50, 100]")
+    chart.scroll_into_view_if_needed()
+    move_to(chart, 0.9)
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    move_to(chart, 0.6)
+    move_to(chart, 0.4)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect_in_kernel(workbench, "abs(chart.tools.window[0] - 75) < 3")
+    expect_in_kernel(workbench, "abs(chart.tools.window[1] - 125) < 3")
+    chart.scroll_into_view_if_needed()
+    chart.locator(".spx-plot").dblclick()
+    expect_in_kernel(workbench, "chart.tools.window is None")
+
+
+def test_a_long_run_shows_every_step_where_a_person_zooms_in(
+    workbench: Workbench, open_chart: OpenChart
+) -> None:
+    chart = open_chart()
+    workbench.notebook.evaluate("show(201, 20_000)")
+    workbench.notebook.evaluate("chart.tools.window = [4_900, 5_100]")
+    chart.scroll_into_view_if_needed()
+    # Every step and one more on either side; the spike is in view and fills the axis.
+    expect_loss_line(chart, "line.points === 203 && line.height > 0.8")
+
+
+def test_the_keyboard_reaches_every_control_and_reads_the_values(
+    workbench: Workbench, open_chart: OpenChart
+) -> None:
+    chart = open_chart()
+    page = chart.page
+    chart.get_by_label("Loss axis logarithmic").focus()
+    names = []
+    for _ in range(20):
+        names.append(
+            page.evaluate(
+                "(document.activeElement.getAttribute('aria-label')"
+                " ?? document.activeElement.labels?.[0]?.textContent"
+                " ?? document.activeElement.textContent)"
+            )
+        )
+        page.keyboard.press("Tab")
+    assert names[:15] == [
+        "Loss axis logarithmic",
+        "Edges axis logarithmic",
+        "Steps axis logarithmic",
+        "Smoothing",
+        "Zoom in",
+        "Zoom out",
+        "Earlier steps",
+        "Later steps",
+        "Reset view",
+        "Read at step",
+        "Loss",
+        "Faithfulness",
+        "Lambda × regularizer",
+        "Validation",
+        "Edges in the circuit (right axis)",
+    ]
+    assert names[15] == "Data of the chart"
+    slider = chart.get_by_label("Read at step")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^Step 4, Loss 2\.839, "))
+    page.keyboard.press("End")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^Step 200, Loss 1\.016, "))
+    expect(chart.get_by_role("columnheader", name="At step 200")).to_be_visible()
+
+    chart.get_by_text("Data of the chart").focus()
+    page.keyboard.press("Enter")
+    table = chart.get_by_role("region", name="Data of the chart").get_by_role("table")
+    expect(table.get_by_role("row").nth(1)).to_have_text(
+        re.compile(r"^1\s*4\.05\s*2\s*2\s*1\.5\s*440$")
+    )
+    assert table.get_by_role("row").count() > 20
+
+
+def test_after_a_reload_the_chart_looks_as_it_was_left(
+    workbench: Workbench, open_chart: OpenChart
+) -> None:
+    chart = open_chart()
+    chart.get_by_label("Smoothing").fill("0.8")
+    chart.get_by_label("Steps axis logarithmic").check()
+    chart.get_by_label("Faithfulness", exact=True).uncheck()
+    expect_in_kernel(workbench, "chart.tools.hidden == ['Faithfulness']")
+    workbench.notebook.save()
+    workbench.notebook.open()
+    chart = workbench.page.locator(".sp-chart")
+    expect(chart.locator("path.line[d]").first).to_be_attached(timeout=60_000)
+    expect(chart.get_by_label("Smoothing")).to_have_value("0.8")
+    expect(chart.get_by_label("Steps axis logarithmic")).to_be_checked()
+    expect(chart.get_by_label("Faithfulness", exact=True)).not_to_be_checked()
+    expect(chart.locator(".axislabel", has_text="Step (logarithmic)")).to_be_attached()
+    expect_loss_line(chart, "line.points === 200 && line.right > 0.98")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_earlier_runs_and_evaluations_have_names_and_nothing_is_out_of_reach(
+    workbench: Workbench,
+    open_chart: OpenChart,
+    scheme: Literal["light", "dark"],
+    photograph: Photograph,
+) -> None:
+    chart = open_chart()
+    page = chart.page
+    workbench.notebook.use_theme(scheme)
+    workbench.notebook.evaluate(
+        "chart.show_runs([PastRun('run 1', records(1, 150, 1.3)), "
+        "PastRun('run 2', records(1, 250, 0.8))])\n"
+        "chart.show_evaluations([HardEvaluation(n, 60, 0.9 + 1 / n**0.5, 0.2) "
+        "for n in range(20, 201, 20)])"
+    )
+    for name in ("Loss, run 1", "Loss, run 2", "Hard circuit, held-out data"):
+        expect(chart.get_by_label(name)).to_be_checked()
+    expect(chart.locator("path.dot")).to_have_count(10)
+    chart.scroll_into_view_if_needed()
+    move_to(chart, 0.5)
+    photograph(page, f"chart-runs-{scheme}")
+    chart.get_by_text("Data of the chart").click()
+    page.add_script_tag(path=AXE)
+    found = chart.evaluate(
+        "async (chart) => (await axe.run(chart)).violations"
+        ".map((each) => [each.id, each.nodes.map((node) => node.html.slice(0, 160))])"
+    )
+    assert found == []
+
+    page.set_viewport_size({"width": 852, "height": 1100})
+    chart.scroll_into_view_if_needed()
+    page.wait_for_function(_FITS, arg=chart.element_handle(), timeout=SOON)
+    photograph(page, f"chart-narrow-{scheme}")
+
+
+def test_one_step_can_be_seen(workbench: Workbench, open_chart: OpenChart) -> None:
+    chart = open_chart()
+    workbench.notebook.evaluate("chart.clear(); show(1, 1)")
+    expect_loss_line(chart, "line.points === 2 && line.right - line.left > 0.02")
