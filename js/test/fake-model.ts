@@ -36,6 +36,13 @@ export class FakeModel<T extends Record<string, unknown>> implements AnyModel<T>
     if (eventName && callback) this.#listeners.get(eventName)?.delete(callback);
   }
 
+  /** What a message from Python brings to every view. */
+  receive(message: unknown, buffers: DataView[] = []): void {
+    for (const callback of [...(this.#listeners.get("msg:custom") ?? [])]) {
+      (callback as (message: unknown, buffers: DataView[]) => void)(message, buffers);
+    }
+  }
+
   /** How many listeners are on the model. */
   get listenerCount(): number {
     return [...this.#listeners.values()].reduce((sum, callbacks) => sum + callbacks.size, 0);

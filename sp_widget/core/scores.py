@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.core.graph import Edge, Graph
+from sp_widget.core import score_files
+from sp_widget.core.base_graph import BaseGraph, Edge
 from sp_widget.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class PruneScores(dict[str, Tensor]):
     from a file: `PruneScores(tensors, model.graph)`.
     """
 
-    def __init__(self, scores: Mapping[str, Tensor], graph: Graph) -> None:
+    def __init__(self, scores: Mapping[str, Tensor], graph: BaseGraph) -> None:
         shapes = {name: tuple(score.shape) for name, score in scores.items()}
         wanted = {module.name: module.mask_shape(graph.seq_len) for module in graph.modules}
         if shapes != wanted:
@@ -79,6 +81,22 @@ class PruneScores(dict[str, Tensor]):
                 edge.src.name, edge.dest.name, edge.seq_idx, score=score, position=edge.seq_idx
             )
         return circuit
+
+    def save(self, path: str | Path) -> None:
+        """Write them to a `.json` or `.safetensors` file, together with the names of the graph.
+
+        Raises `ArgumentError` for another ending.
+        """
+        score_files.write(self, self.graph, path)
+
+    @classmethod
+    def load(cls, path: str | Path, graph: BaseGraph) -> PruneScores:
+        """Read what `save` wrote, exactly: `PruneScores.load("scores.json", model.graph)`.
+
+        Raises `ArgumentError` for another kind of file, and for the scores of a model with other
+        nodes. Two models of one shape cannot be told apart.
+        """
+        return cls(score_files.read(path, graph), graph)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{edge!r} {score:.2f}" for edge, score in self.top(_SHOWN_IN_TEXT))

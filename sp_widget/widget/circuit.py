@@ -16,8 +16,8 @@ from sp_widget.core.graph import Edge
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
+from sp_widget.pictures.circuit_data import NOT_DRAWN, graph_data, score_bytes
 from sp_widget.widget.bundle import bundled
-from sp_widget.widget.circuit_data import graph_data, score_bytes
 from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
@@ -44,7 +44,9 @@ class CircuitView(LockedWidget):
     _css = bundled("circuit.css")
 
     graph = traitlets.Dict().tag(sync=True)
-    """A `sp_widget.widget.circuit_data.GraphData`."""
+    """A `sp_widget.pictures.circuit_data.GraphData`; empty where there is no picture."""
+    no_picture = traitlets.Unicode("").tag(sync=True)
+    """Why there is none."""
     scores = traitlets.Bytes(b"").tag(sync=True)
     """A 32-bit float for every edge in flat order; empty: there are none yet."""
     training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
@@ -76,8 +78,10 @@ class CircuitView(LockedWidget):
         _check_count("n_edges", n_edges, model.n_edges)
         self._model = model
         self._official_edges = None if official_edges is None else frozenset(official_edges)
+        graph = graph_data(model, self._official_edges, seq_labels)
         super().__init__(
-            graph=graph_data(model, self._official_edges, seq_labels),
+            graph=graph or {},
+            no_picture="" if graph else NOT_DRAWN,
             n_edges=n_edges,
             **({} if prune_scores is None else self._shown(prune_scores)),
         )

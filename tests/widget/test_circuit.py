@@ -18,9 +18,9 @@ from sp_widget.core.graph import BlockShape, Edge, Graph
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
 from sp_widget.core.scores import top_edges
 from sp_widget.errors import ArgumentError
+from sp_widget.pictures.circuit_data import graph_data, structure
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.circuit import CircuitView
-from sp_widget.widget.circuit_data import graph_data, structure
 from tests.models import bridge
 
 FIXTURE: dict[str, Any] = json.loads(

@@ -20,7 +20,9 @@ function render({ model, el, signal }: RenderProps<CircuitTraits>): void {
       view.abort();
       view = new AbortController();
       place.replaceChildren();
-      createView(model, place, uniquePrefix(), view.signal);
+      const reason = model.get("no_picture");
+      if (reason) place.append(h("p", { class: "spc-none" }, reason));
+      else createView(model, place, uniquePrefix(), view.signal);
     },
     signal,
   );

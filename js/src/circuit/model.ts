@@ -53,6 +53,8 @@ export interface GraphData {
 // eslint-disable-next-line @typescript-eslint/consistent-type-definitions
 export type CircuitTraits = {
   graph: GraphData;
+  /** Why there is no picture; empty where there is one. */
+  no_picture: string;
   /** A 32-bit float for every edge; empty where there are no scores yet. */
   scores: DataView | null;
   /** Edges in the circuit as the training counts them. */

@@ -11,13 +11,13 @@ export function observe<T extends Record<string, unknown>>(
   for (const trait of traits) {
     // The same function in on and off: the model finds a listener by identity.
     model.on(`change:${trait}`, update);
-    signal.addEventListener(
-      "abort",
-      () => {
-        model.off(`change:${trait}`, update);
-      },
-      { once: true },
-    );
   }
+  signal.addEventListener(
+    "abort",
+    () => {
+      for (const trait of traits) model.off(`change:${trait}`, update);
+    },
+    { once: true },
+  );
   update();
 }

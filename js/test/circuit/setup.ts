@@ -125,6 +125,7 @@ export interface View {
 export function openCircuit(traits: Partial<CircuitTraits> = {}): View {
   const model = new FakeModel<CircuitTraits>({
     graph: SMALL,
+    no_picture: "",
     scores: null,
     training_edges: null,
     auroc: null,

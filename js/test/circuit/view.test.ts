@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
+import type { GraphData } from "../../src/circuit/model";
 import { edgeNamed, plainModel, readGraph } from "./graphs";
 import {
   enter,
@@ -30,6 +31,16 @@ describe("the circuit view", () => {
     const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
     expect(ids.length).toBeGreaterThan(0);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("says why there is no picture, and draws none", () => {
+    const view = openCircuit({ graph: {} as GraphData, no_picture: "No picture: no heads." });
+    expect(view.text('[role="region"]')).toBe("No picture: no heads.");
+    view.model.set("scores", scores);
+    settle();
+    expect(view.nodes()).toEqual([]);
+    view.close();
+    expect(view.el.childElementCount).toBe(0);
   });
 
   it("names every node with what the circuit means for it", () => {

@@ -9,13 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sp_widget.core.base_graph import BaseGraph, DestModule
 from sp_widget.core.graph import DestNode, Edge, Graph, Node
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.paths import fed_sources, is_causal, moves, output_positions
+from sp_widget.evaluation.paths import is_causal, output_positions
 
 Kind = Literal["start", "shared", "head", "attention", "mlp", "end"]
 Port = Literal["", "Q", "K", "V"]
+
+NOT_DRAWN = (
+    "No picture: it would show what heads and MLPs read, and with factorized=False residual "
+    "streams are all that is patched. prune_scores.to_dataframe() lists the scores."
+)
+"""Instead of the picture, for a graph of nodes."""
 
 _FROM_BELOW: tuple[Kind, ...] = ("start", "shared", "head", "attention", "mlp", "end")
 _PORTS: dict[str, Port] = {"hook_q_input": "Q", "hook_k_input": "K", "hook_v_input": "V"}
@@ -77,17 +84,22 @@ def graph_data(
     model: PatchableModel,
     official_edges: Collection[Edge] | None = None,
     seq_labels: Sequence[str] | None = None,
-) -> GraphData:
+) -> GraphData | None:
     """The structure of a model's graph, and the known edges in it.
 
-    Raises `ArgumentError` for edges of another model, and for labels that do not fit.
+    `None` for a graph of nodes, which has no picture. Raises `ArgumentError` for edges of another
+    model, and for labels that do not fit.
     """
+    positions = _labels(model.seq_len, seq_labels)
+    official = None if official_edges is None else _places(model.graph, official_edges)
+    if not isinstance(model.graph, Graph):
+        return None
     return structure(
         model.graph,
-        positions=_labels(model.seq_len, seq_labels),
+        positions=positions,
         outputs=output_positions(model),
         causal=is_causal(model),
-        official=None if official_edges is None else _places(model.graph, official_edges),
+        official=official,
     )
 
 
@@ -114,27 +126,27 @@ def structure(
                 name=dest.name,
                 box=index[box["name"]],
                 port=_port(dest),
-                feeds=[fed.start, fed.stop],
+                feeds=_range(feeds[0].srcs if feeds else range(0)),
             )
-            for dest, box, fed in zip(graph.dests, of_dests, fed_sources(graph), strict=True)
+            for dest, box, feeds in zip(graph.dests, of_dests, graph.feeds, strict=True)
         ],
         modules=[
             ModuleData(
                 first=module.rows.start,
                 rows=len(module.rows),
                 sources=module.n_sources,
-                moves=moves(module),
+                moves=_moves(graph, module),
             )
             for module in graph.modules
         ],
         positions=positions,
-        outputs=[outputs.start, outputs.stop],
+        outputs=_range(outputs),
         causal=causal,
         official=official,
     )
 
 
-def score_bytes(graph: Graph, prune_scores: Mapping[str, Tensor]) -> bytes:
+def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
     """The scores of all edges in flat order, as 32-bit floats.
 
     Raises `ArgumentError` for scores of another model, and for any that is not finite.
@@ -155,6 +167,15 @@ def score_bytes(graph: Graph, prune_scores: Mapping[str, Tensor]) -> bytes:
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
 
 
+def _range(places: range) -> list[int]:
+    return [places.start, places.stop]
+
+
+def _moves(graph: Graph, module: DestModule) -> bool:
+    """Whether attention carries what the destinations of a module read to other positions."""
+    return any(feed.moves for row in module.rows for feed in graph.feeds[row])
+
+
 def _labels(seq_len: int | None, seq_labels: Sequence[str] | None) -> list[str] | None:
     if seq_len is None:
         if seq_labels is not None:
@@ -167,7 +188,7 @@ def _labels(seq_len: int | None, seq_labels: Sequence[str] | None) -> list[str] 
     return labels
 
 
-def _places(graph: Graph, edges: Collection[Edge]) -> list[int]:
+def _places(graph: BaseGraph, edges: Collection[Edge]) -> list[int]:
     odd = next((edge for edge in edges if not isinstance(edge, Edge)), None)
     if odd is not None:
         raise ArgumentError("official_edges", "a collection of edges", odd)

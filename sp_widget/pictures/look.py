@@ -1,0 +1,62 @@
+"""Colours, letters and measures of the pictures, as the views have them in a light theme.
+
+Everything is stated: what a person set in matplotlib's own settings, such as a dark style, is for
+their figures. A unit is a hundredth of an inch, about a pixel on a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.font_manager import FontProperties
+
+UNITS_PER_INCH = 100
+PAGE_WIDTH = 1000.0
+
+TEXT, MUTED, LINE, GROUND = "#212121", "#616161", "#d5d5d5", "#ffffff"
+BRAND, SECOND, ERROR, SUCCESS = "#1976d2", "#c75b00", "#c62828", "#388e3c"
+LINES = {"solid": "-", "dashed": "--", "dotted": ":", "dash_dotted": "-."}
+
+
+def font(size: float, *, bold: bool = False) -> FontProperties:
+    """The letters that matplotlib brings along, of a height in units."""
+    # Points, of which an inch has 72.
+    points = size * 72 / UNITS_PER_INCH
+    return FontProperties(family="DejaVu Sans", size=points, weight="bold" if bold else "normal")
+
+
+def line_width(units: float) -> float:
+    """A width in units as matplotlib wants it, in points."""
+    return units * 72 / UNITS_PER_INCH
+
+
+def mixed(colour: str, share: float, other: str) -> str:
+    """`share` of one colour, the rest of another."""
+    red, green, blue = share * np.array(to_rgb(colour)) + (1 - share) * np.array(to_rgb(other))
+    return to_hex((red, green, blue))
+
+
+def without_frame(axes: Any, width: float, height: float) -> None:
+    """Turn axes into a sheet of paper, in units from its lower left corner."""
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    axes.axis("off")
+
+
+def draw_legend(axes: Any, handles: Sequence[Any], place: str, anchor: tuple[float, float]) -> None:
+    """One row of samples, its `place` at `anchor`, both as matplotlib names them."""
+    axes.legend(
+        handles=handles,
+        loc=place,
+        bbox_to_anchor=anchor,
+        ncols=max(1, len(handles)),
+        frameon=False,
+        prop=font(11),
+        labelcolor=TEXT,
+        borderaxespad=0.2,
+        handlelength=2.6,
+        columnspacing=1.6,
+    )

@@ -1,0 +1,54 @@
+"""The export group: a choice of files, and a button that downloads one in the browser.
+
+The view is TypeScript (`js/src/export/`). It asks for a file, and the file's bytes come back as a
+message to the view that asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from sp_widget.errors import StateError
+from sp_widget.widget.bundle import bundled
+from sp_widget.widget.comm_routing import deliver_where_addressed
+from sp_widget.widget.export_formats import FORMATS, Exportable
+from sp_widget.widget.locked import LockedWidget
+from sp_widget.widget.status import describe
+
+
+class ExportPanel(LockedWidget):
+    """Downloads of what `run` has at the moment of the click."""
+
+    _esm = bundled("export.js")
+    _css = bundled("export.css")
+
+    formats = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """Name and label of each file."""
+
+    def __init__(self, run: Exportable) -> None:
+        self._exported = run
+        super().__init__(formats=[{"name": each.name, "label": each.label} for each in FORMATS])
+        self.on_msg(self._handle_message)
+        # A click is answered while a cell runs.
+        deliver_where_addressed(self.comm)
+
+    def _handle_message(self, _: object, content: Any, buffers: object) -> None:
+        """Answer `{type: "export", format, request}` to the view that made the request."""
+        if not isinstance(content, dict) or content.get("type") != "export":
+            return
+        found = next((each for each in FORMATS if each.name == content.get("format")), None)
+        if found is None:
+            self.log.warning("The export asked for an unknown file: %r", content.get("format"))
+            return
+        answer = {"request": content.get("request")}
+        try:
+            data = found.content(self._exported)
+        except StateError:
+            self.send({**answer, "type": "problem", "text": "There is nothing to export yet."})
+        except Exception as error:
+            self.send({**answer, "type": "problem", "text": describe(error)})
+        else:
+            file = {**answer, "type": "file", "name": found.file, "mime": found.mime}
+            self.send(file, buffers=[data])

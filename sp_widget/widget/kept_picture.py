@@ -1,0 +1,88 @@
+"""The picture that a saved notebook keeps of a widget.
+
+A widget is drawn by its kernel's state. Where that is gone, a notebook has only what stands in its
+file: so the cell that shows the widget holds a static picture as well, below it, which is hidden
+as long as the widget is there (`js/src/export/export.css`). It is drawn anew when a run ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from html import escape
+
+from IPython.display import display, update_display
+
+from sp_widget.errors import StateError
+from sp_widget.pictures.picture import Picture
+from sp_widget.session import ENDED, Session
+
+NOTHING_YET = "The widget was not run to an end before this notebook was saved."
+
+# JupyterLab writes an error where it finds no widget. In a notebook that it trusts, this hides it.
+STYLE = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .sp-kept) "
+    ".jupyter-widgets:not(:has(*)) { display: none }</style>"
+)
+
+
+class KeptPicture:
+    """Draws on a thread of its own: neither the training nor a cell waits for it.
+
+    Args:
+        session: whose runs end.
+        draw: makes the picture; raises `StateError` where there is nothing to draw.
+        name: tells this picture from others in the notebook.
+    """
+
+    def __init__(self, session: Session, draw: Callable[[], Picture], name: str) -> None:
+        self._session = session
+        self._draw = draw
+        self._display_id = f"sp-widget-{name}"
+        # Guards what follows.
+        self._lock = threading.Lock()
+        self._shown = False
+        self._drawn_run = 0
+        self._drawing: threading.Thread | None = None
+
+    def show(self) -> None:
+        """Put the picture below what the running cell has shown so far."""
+        display(self._output(NOTHING_YET), raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]
+        with self._lock:
+            self._shown = True
+            self._drawn_run = 0
+        self.look()
+
+    def look(self) -> None:
+        """Draw anew if a run has ended meanwhile. Returns at once."""
+        snapshot = self._session.snapshot()
+        with self._lock:
+            if not self._shown or snapshot.state not in ENDED or snapshot.run == self._drawn_run:
+                return
+            self._drawn_run = snapshot.run
+            self._drawing = threading.Thread(target=self._renew, name="sp-widget-picture")
+            self._drawing.start()
+
+    def finish(self) -> None:
+        """Wait until the picture of the last run is in the notebook."""
+        self.look()
+        with self._lock:
+            drawing = self._drawing
+        if drawing is not None:
+            drawing.join()
+
+    def _renew(self) -> None:
+        try:
+            picture = self._draw()
+        except StateError:
+            # Reset meanwhile, or it failed before its first step.
+            return
+        output = self._output(picture.words, picture.html)
+        update_display(output, raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]
+
+    def _output(self, words: str, html: str = "") -> dict[str, str]:
+        content = html or f"<p>{escape(words)}</p>"
+        return {
+            "text/plain": words,
+            "text/html": f'<div class="sp-kept">{STYLE}{content}</div>',
+        }
