@@ -40,9 +40,12 @@ if TYPE_CHECKING:
     from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
     from sp_widget.evaluation.circuits import run_circuits as run_circuits
     from sp_widget.evaluation.roc import auroc as auroc
+    from sp_widget.pictures.picture import Picture as Picture
+    from sp_widget.pictures.picture import snapshot as snapshot
     from sp_widget.training.config import SubnetworkProbingConfig as SubnetworkProbingConfig
     from sp_widget.training.estimate import Estimate as Estimate
     from sp_widget.training.estimate import estimate as estimate
+    from sp_widget.training.record import HardEvaluation as HardEvaluation
     from sp_widget.training.record import StepRecord as StepRecord
     from sp_widget.training.subnetwork_probing import (
         subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
@@ -70,9 +73,10 @@ _HOMES = {
     ],
     "evaluation.circuits": ["run_circuits"],
     "evaluation.roc": ["auroc"],
+    "pictures.picture": ["Picture", "snapshot"],
     "training.config": ["SubnetworkProbingConfig"],
     "training.estimate": ["Estimate", "estimate"],
-    "training.record": ["StepRecord"],
+    "training.record": ["HardEvaluation", "StepRecord"],
     "training.subnetwork_probing": ["subnetwork_probing_prune_scores"],
     "training.trainer": ["SubnetworkProbing"],
     "widget.circuit": ["CircuitView"],

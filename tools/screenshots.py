@@ -37,7 +37,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=require_chromium(), args=CHROMIUM_OPTIONS
         )
-        page = browser.new_context(viewport={"width": WIDTH, "height": 1400}).new_page()
+        page = browser.new_context(viewport={"width": WIDTH, "height": 2100}).new_page()
         workbench = Workbench(page, server)
         take_running(workbench)
         workbench.clear()

@@ -17,13 +17,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from sp_widget.errors import StateError
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
-from sp_widget.session.state import ACTIVE, ENDED, Snapshot, State
+from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
 from sp_widget.session.trainer import Trainer
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Run:
         self._on_change = on_change
         self._on_end = on_end
         self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended: Future[None] = Future()
 
         # All below is read and written under this lock.
         self._wishes = threading.Condition(threading.Lock())
@@ -70,6 +71,14 @@ class Run:
         self._preparation: tuple[int, int] | None = None
         self._step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
         self._error: BaseException | None = None
+        self._evaluations: tuple[HardEvaluation, ...] = tuple(trainer.evaluations)
+        self._best: HardEvaluation | None = trainer.best
+        self._interventions: tuple[Intervention, ...] = ()
+
+        # Held by whoever asks after the end, when no thread owns the trainer any more. Not the
+        # lock above: an answer may take long, and snapshots do not wait for it. Reentrant: a
+        # listener that is told of an answer may itself ask.
+        self._afterwards = threading.RLock()
 
     # What anybody may ask for.
 
@@ -129,6 +138,7 @@ class Run:
         with self._wishes:
             self._require("change " + " and ".join(values), "preparing", "running", "paused")
             self._changes |= values
+            self._wishes.notify_all()
 
     def ask(self, question: Callable[[Trainer], T]) -> T:
         """The answer to `question` about the trainer, asked between two steps.
@@ -137,7 +147,11 @@ class Run:
         """
         if threading.current_thread() is self._thread:
             return question(self._trainer)
-        answer: concurrent.futures.Future[T] = concurrent.futures.Future()
+        return self.post(question).result()
+
+    def post(self, question: Callable[[Trainer], T]) -> Future[T]:
+        """Like `ask`, without waiting for the answer. After the end it is there at once."""
+        answer: Future[T] = Future()
 
         def reply() -> None:
             try:
@@ -149,10 +163,37 @@ class Run:
             if self._state in ACTIVE:
                 self._questions.append(reply)
                 self._wishes.notify_all()
-            else:
-                # Nobody else owns the trainer any more; the lock keeps askers apart.
-                reply()
-        return answer.result()
+                return answer
+        with self._afterwards:
+            reply()
+        return answer
+
+    def evaluate(self) -> Future[HardEvaluation]:
+        """Measure the hard circuit on all validation data, between two steps.
+
+        The answer is a `StateError` while preparing, and without validation data.
+        """
+
+        def evaluate(trainer: Trainer) -> HardEvaluation:
+            if not trainer.prepared:
+                raise StateError("cannot evaluate: the training is not prepared yet")
+            evaluation = trainer.evaluate()
+            self._take_stock(Intervention(trainer.step_count, "evaluate"))
+            return evaluation
+
+        return self.post(evaluate)
+
+    def restore_best(self) -> Future[HardEvaluation]:
+        """Go back to the masks of the best evaluation, while paused or after the end."""
+        with self._wishes:
+            self._require("restore the best masks", "paused", *ENDED)
+
+        def restore(trainer: Trainer) -> HardEvaluation:
+            evaluation = trainer.restore_best()
+            self._take_stock(Intervention(trainer.step_count, "restore_best"))
+            return evaluation
+
+        return self.post(restore)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for the end; see `Session.wait`."""
@@ -174,7 +215,7 @@ class Run:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
-        def wake(_: concurrent.futures.Future[None]) -> None:
+        def wake(_: Future[None]) -> None:
             # A closed loop: nobody awaits any more.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended.set)
@@ -205,6 +246,9 @@ class Run:
                 preparation=self._preparation,
                 seconds_left=estimate_seconds_left(self._step_seconds, steps_left),
                 error=self._error,
+                evaluations=self._evaluations,
+                best=self._best,
+                interventions=self._interventions,
             )
 
     def _require(self, action: str, *states: State) -> None:
@@ -266,7 +310,17 @@ class Run:
                 self._step = record.step
                 self._preparation = None
                 self._step_seconds.append(seconds)
-            self._on_change()
+            self._take_stock()
+
+    def _take_stock(self, *done: Intervention) -> None:
+        """Keep what others may read of the trainer, whose owner calls this."""
+        evaluations, best = self._trainer.evaluations, self._trainer.best
+        with self._wishes:
+            if done or len(evaluations) != len(self._evaluations):
+                self._evaluations = tuple(evaluations)
+            self._best = best
+            self._interventions += done
+        self._on_change()
 
     def _may_go_on(self, active: State) -> bool:
         """Take up the wishes; while paused, wait for a new one. False: end the run.
@@ -285,10 +339,11 @@ class Run:
                 elif state == "paused" and not (stop or questions or changes):
                     self._wishes.wait()
                     continue
-            for question in questions:
-                question()
             for name, value in changes.items():
                 setattr(self._trainer, name, value)
+                self._take_stock(Intervention(self._trainer.step_count, name, value))
+            for question in questions:
+                question()
             if new_state:
                 self._on_change()
             if stop:
@@ -307,5 +362,6 @@ class Run:
             for question in questions:
                 question()
         atexit.unregister(self._end_at_exit)
-        self._ended.set_result(None)
+        # First the listeners: what they show is up to date when a waiter goes on.
         self._on_change()
+        self._ended.set_result(None)

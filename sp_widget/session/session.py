@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.session.run import Run
 from sp_widget.session.state import Snapshot, State
 from sp_widget.session.trainer import Trainer
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
+
+T = TypeVar("T")
 
 LIVE_PARAMETERS = ("learning_rate", "regularize_lambda")
 """Parameters that may change between two steps of a run."""
@@ -117,6 +120,27 @@ class Session:
     async def finished(self) -> None:
         """`wait` for use with `await`. Cancelling it leaves the run as it is."""
         await self._current("wait").finished()
+
+    def post(self, question: Callable[[Trainer], T]) -> Future[T]:
+        """Ask the trainer between two steps, without waiting for the answer.
+
+        Raises `StateError` before a run was started.
+        """
+        return self._current("ask").post(question)
+
+    def evaluate(self) -> Future[HardEvaluation]:
+        """Measure the hard circuit on all validation data, between two steps.
+
+        Returns at once while the run is active; the future may hold a `StateError`.
+        """
+        return self._current("evaluate").evaluate()
+
+    def restore_best(self) -> Future[HardEvaluation]:
+        """Go back to the masks of the best evaluation, while paused or after the end.
+
+        The future may hold a `StateError`: when nothing was evaluated.
+        """
+        return self._current("restore the best masks").restore_best()
 
     @property
     def state(self) -> State:

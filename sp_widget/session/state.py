@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 State: TypeAlias = Literal[
     "idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"
@@ -18,6 +18,18 @@ ACTIVE: frozenset[State] = frozenset({"preparing", "running", "paused", "stoppin
 
 ENDED: frozenset[State] = frozenset({"done", "stopped", "failed"})
 """States that only a reset leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What a person did to a run on its way; needed to repeat it."""
+
+    step: int
+    """Steps done at that time."""
+    action: str
+    """The live parameter that was changed, or `evaluate`, or `restore_best`."""
+    value: float | None = None
+    """The new value of the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +52,15 @@ class Snapshot:
     first step and after the end."""
     error: BaseException | None
     """What ended the run in state `failed`."""
+    evaluations: tuple[HardEvaluation, ...] = ()
+    """The hard circuit on all validation data, oldest first."""
+    best: HardEvaluation | None = None
+    """The one of them whose masks can be restored."""
+    interventions: tuple[Intervention, ...] = ()
+    """What was done to the run, in order."""
+
+    @property
+    def masks(self) -> tuple[int, int, int]:
+        """Changes whenever the masks do: run, steps done, times that masks were restored."""
+        restored = sum(done.action == "restore_best" for done in self.interventions)
+        return self.run, self.step, restored

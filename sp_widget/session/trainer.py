@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 
 class Trainer(Protocol):
@@ -39,6 +39,24 @@ class Trainer(Protocol):
 
     def step(self) -> StepRecord:
         """Make one step."""
+
+    @property
+    def hard_edge_count(self) -> int:
+        """Edges in the circuit when every mask is rounded."""
+
+    @property
+    def evaluations(self) -> Sequence[HardEvaluation]:
+        """The hard circuit on all validation data, oldest first."""
+
+    @property
+    def best(self) -> HardEvaluation | None:
+        """The evaluation whose masks are kept."""
+
+    def evaluate(self) -> HardEvaluation:
+        """Measure the hard circuit on all validation data."""
+
+    def restore_best(self) -> HardEvaluation:
+        """Go back to the masks of the best evaluation."""
 
     @property
     def prune_scores(self) -> Any:

@@ -8,222 +8,62 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 from sp_widget.core.types import AblationType
 from sp_widget.errors import ArgumentError
-from sp_widget.training.config import (
-    FAITHFULNESS_TARGETS,
-    MASK_FNS,
-    SubnetworkProbingConfig,
-)
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.widget.parameters import FIELDS, NEEDS_VALIDATION, NO_MASK_FN, Field, Raw
 
-Raw = str | bool
-"""What the browser holds for a field: text, or the state of a checkbox."""
-
-
-class Option(TypedDict):
-    """One choice of a select field."""
-
-    value: str
-    label: str
-
-
-class Field(TypedDict):
-    """One parameter as the panel shows it."""
-
-    name: str
-    """The field's name in `SubnetworkProbingConfig`."""
-    label: str
-    kind: Literal["number", "integer", "select", "checkbox"]
-    value: Raw
-    """The value in the config that the form was made from."""
-    options: list[Option]
-    """The choices of a select field, otherwise empty."""
-    optional: bool
-    """Whether the field may be left empty."""
-    placeholder: str
-    """What an empty field stands for."""
-    help: str
-    live: bool
-    """Whether a change takes effect while the training runs, from the next step."""
-    group: Literal["main", "more"]
-    """`more`: under the heading "More settings"."""
-
-
-NO_MASK_FN = "none"
-"""The option for `mask_fn=None`: an option's value is text in the browser."""
+NO_VALIDATION = "There is no validation data: pass validation_dataloader to the widget."
 
 _MAX_DIGITS = 30
 """More digits than any whole number in a config needs; "1e999999999" would not fit in memory."""
 
-_MASK_FN_LABELS = {
-    "hard_concrete": "Hard concrete",
-    "sigmoid": "Sigmoid",
-    NO_MASK_FN: "None (the parameter itself)",
-}
-
-_TARGET_LABELS = {
-    "kl_div": "KL divergence",
-    "mse": "Mean squared error",
-    "answer": "Answer logit",
-    "wrong_answer": "Wrong answer logit",
-    "correct_percent": "Correct percent",
-    "logit_diff_percent": "Logit difference percent",
-}
-
-_ABLATION_LABELS = {
-    AblationType.RESAMPLE: "Resample",
-    AblationType.ZERO: "Zero",
-    AblationType.TOKENWISE_MEAN_CLEAN: "Tokenwise mean, clean",
-    AblationType.TOKENWISE_MEAN_CORRUPT: "Tokenwise mean, corrupt",
-    AblationType.TOKENWISE_MEAN_CLEAN_AND_CORRUPT: "Tokenwise mean, clean and corrupt",
-    AblationType.BATCH_TOKENWISE_MEAN: "Batch tokenwise mean",
-    AblationType.BATCH_ALL_TOK_MEAN: "Batch mean over all tokens",
-}
+_FIELDS_BY_NAME = {field["name"]: field for field in FIELDS}
 
 
-def _mask_fn_text(mask_fn: str | None) -> str:
-    return NO_MASK_FN if mask_fn is None else mask_fn
-
-
-def _field(
-    name: str,
-    label: str,
-    kind: Literal["number", "integer", "select", "checkbox"],
-    help: str,
-    *,
-    options: list[Option] | None = None,
-    placeholder: str = "",
-    live: bool = False,
-    group: Literal["main", "more"] = "main",
-) -> Field:
-    return Field(
-        name=name,
-        label=label,
-        kind=kind,
-        value="",
-        options=options or [],
-        optional=bool(placeholder),
-        placeholder=placeholder,
-        help=help,
-        live=live,
-        group=group,
-    )
-
-
-_FIELDS: tuple[Field, ...] = (
-    _field(
-        "learning_rate",
-        "Learning rate",
-        "number",
-        "Adam's learning rate on the mask parameters, which are log-odds. "
-        "May be changed while training: takes effect at the next step.",
-        live=True,
-    ),
-    _field(
-        "epochs",
-        "Epochs",
-        "integer",
-        "Passes over the prompts. Each batch is one step.",
-    ),
-    _field(
-        "regularize_lambda",
-        "Lambda",
-        "number",
-        "Weight of the regularizer: loss = faithfulness + lambda × regularizer. "
-        "Larger finds a smaller circuit. "
-        "May be changed while training: takes effect at the next step.",
-        live=True,
-    ),
-    _field(
-        "circuit_size",
-        "Circuit size",
-        "integer",
-        "Number of edges to aim for: only edges above it are penalised. "
-        "Left empty, the circuit becomes as small as lambda makes it.",
-        placeholder="as few as possible",
-    ),
-    _field(
-        "faithfulness_target",
-        "Faithfulness target",
-        "select",
-        "What the circuit must preserve of the whole model's output: the faithfulness "
-        "term of the loss.",
-        options=[Option(value=name, label=_TARGET_LABELS[name]) for name in FAITHFULNESS_TARGETS],
-    ),
-    _field(
-        "ablation_type",
-        "Ablation",
-        "select",
-        "The activations that replace a source's output on a patched edge. "
-        "Resample takes them from the other prompt of the pair.",
-        options=[Option(value=kind.name, label=_ABLATION_LABELS[kind]) for kind in AblationType],
-    ),
-    _field(
-        "mask_fn",
-        "Mask function",
-        "select",
-        "How a trained parameter θ becomes a mask value: hard concrete samples values that "
-        "are often exactly 0 or 1, sigmoid takes σ(θ), none takes θ itself.",
-        options=[
-            Option(value=_mask_fn_text(fn), label=_MASK_FN_LABELS[_mask_fn_text(fn)])
-            for fn in MASK_FNS
-        ],
-        group="more",
-    ),
-    _field(
-        "dropout_p",
-        "Dropout",
-        "number",
-        "Probability of setting a mask value to 0 during training, from 0 to below 1.",
-        group="more",
-    ),
-    _field(
-        "init_val",
-        "Initial mask value",
-        "number",
-        "Size of the parameter θ at the start: masks start at minus this value, or at plus "
-        "this value with tree optimisation. The default is ln 5.",
-        group="more",
-    ),
-    _field(
-        "avoid_lambda",
-        "Avoid lambda",
-        "number",
-        "Weight of the penalty on the edges to avoid; without such edges it has no effect.",
-        group="more",
-    ),
-    _field(
-        "seed",
-        "Seed",
-        "integer",
-        "Seed of mask samples and dropout: the same seed gives the same scores. "
-        "Left empty, one is drawn.",
-        placeholder="random",
-        group="more",
-    ),
-    _field(
-        "tree_optimisation",
-        "Tree optimisation",
-        "checkbox",
-        "On: run the clean prompt and learn which edges to ablate. "
-        "Off: run the corrupt prompt and learn which edges must carry the clean value.",
-        group="more",
-    ),
-)
-
-
-_FIELDS_BY_NAME = {field["name"]: field for field in _FIELDS}
-
-
-def fields_for(config: SubnetworkProbingConfig) -> list[Field]:
+def fields_for(config: SubnetworkProbingConfig, *, validation: bool = True) -> list[Field]:
     """The panel's fields in display order, holding the values of `config`.
 
     `avoid_edges`, `cache` and `recompute` have no field: they are given from code.
+    `validation`: whether there is validation data.
     """
     values = values_for(config)
-    return [Field(**{**field, "value": values[field["name"]]}) for field in _FIELDS]
+    return [
+        Field(
+            **{
+                **field,
+                "value": values[field["name"]],
+                "unavailable": (
+                    NO_VALIDATION if field["name"] in NEEDS_VALIDATION and not validation else ""
+                ),
+            }
+        )
+        for field in FIELDS
+    ]
+
+
+def label_of(name: str) -> str:
+    """What the panel calls a parameter."""
+    field = _FIELDS_BY_NAME.get(name)
+    return name.replace("_", " ").capitalize() if field is None else field["label"]
+
+
+def text_of(name: str, config: SubnetworkProbingConfig) -> str:
+    """The value of a parameter as a person reads it."""
+    value = getattr(config, name)
+    field = _FIELDS_BY_NAME.get(name)
+    if field is not None and field["kind"] == "select":
+        raw = _raw(field, value)
+        return next(each["label"] for each in field["options"] if each["value"] == raw)
+    if field is not None and value is None:
+        return field["placeholder"]
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{len(value)} edges" if isinstance(value, frozenset) else str(value)
 
 
 def values_for(config: SubnetworkProbingConfig) -> dict[str, Raw]:
@@ -231,7 +71,7 @@ def values_for(config: SubnetworkProbingConfig) -> dict[str, Raw]:
 
     Text that `parse_values` turns back into exactly the same values.
     """
-    return {field["name"]: _raw(field, getattr(config, field["name"])) for field in _FIELDS}
+    return {field["name"]: _raw(field, getattr(config, field["name"])) for field in FIELDS}
 
 
 def parse_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from sp_widget.session import LIVE_PARAMETERS
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.widget.fields import Raw, parse_values, values_for
+from sp_widget.widget.fields import parse_values, values_for
+from sp_widget.widget.parameters import Raw
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""The control panel: buttons, status line, progress bar and one field per parameter.
+"""The control panel: buttons, status line, settings, held-out evaluation, runs and code.
 
-The view is TypeScript (`js/src/panel/`). Here are the traits that it shows and the commands
-that it sends; what a command does is up to whoever listens.
+The view is TypeScript (`js/src/panel/`). Here are the traits that it shows and the messages
+that it sends; what a message does is up to whoever listens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, get_args
 
 import traitlets
@@ -16,9 +16,22 @@ from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.fields import fields_for, values_for
 from sp_widget.widget.locked import LockedWidget
+from sp_widget.widget.parameters import Option
 
 State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"]
-Command = Literal["start", "pause", "resume", "stop", "step", "reset", "overwrite", "keep"]
+Command = Literal[
+    "start",
+    "pause",
+    "resume",
+    "stop",
+    "step",
+    "reset",
+    "overwrite",
+    "keep",
+    "evaluate",
+    "restore_best",
+    "estimate",
+]
 
 COMMANDS: tuple[Command, ...] = get_args(Command)
 
@@ -65,6 +78,51 @@ def initial_status() -> Status:
     )
 
 
+class HeldOut(TypedDict):
+    """What the panel shows of the hard circuit on the validation data."""
+
+    last: str
+    """The last evaluation in words; where there is no validation data, that."""
+    last_step: int | None
+    best: str
+    """The best one in words; empty: there is none."""
+    best_step: int | None
+    can_evaluate: bool
+    can_restore: bool
+
+
+def no_evaluation(reason: str) -> HeldOut:
+    """What the panel shows of no evaluation."""
+    return HeldOut(
+        last=reason,
+        last_step=None,
+        best="",
+        best_step=None,
+        can_evaluate=False,
+        can_restore=False,
+    )
+
+
+class Outlook(TypedDict):
+    """What the panel says of a training before it starts."""
+
+    text: str
+    warning: str
+    """Why it may fail; empty: it should not."""
+
+
+class RunEdit(TypedDict, total=False):
+    """What a person did to a finished run; one key beside its number."""
+
+    number: int
+    name: str
+    shown: bool
+    delete: bool
+
+
+_EDITS: dict[str, type] = {"name": str, "shown": bool, "delete": bool}
+
+
 class ControlPanel(LockedWidget):
     """The panel as a widget. All state is in traits, so a reload and a second view show it.
 
@@ -84,6 +142,22 @@ class ControlPanel(LockedWidget):
         sync=True
     )
     """Field name to what is wrong with its value."""
+    presets = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """An `Option` for each preset."""
+    preset = traitlets.Unicode("custom").tag(sync=True)
+    """The preset that the fields follow, or `custom`."""
+    docs_url = traitlets.Unicode("").tag(sync=True)
+    """The page on the method; empty: nobody knows where it can be read."""
+    outlook = traitlets.Dict().tag(sync=True)
+    """An `Outlook`."""
+    held_out = traitlets.Dict().tag(sync=True)
+    """A `HeldOut`."""
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """A `sp_widget.widget.runs.RunData` for each finished run, oldest first."""
+    since_last_run = traitlets.Unicode("").tag(sync=True)
+    """How the settings differ from the last finished run; empty: there is none."""
+    code = traitlets.Unicode("").tag(sync=True)
+    """The Python that repeats the run."""
     save_as = traitlets.Unicode("prune_scores").tag(sync=True)
     """The name that the scores are saved under."""
     save_as_problem = traitlets.Unicode("").tag(sync=True)
@@ -94,14 +168,28 @@ class ControlPanel(LockedWidget):
     """A note on when clicks take effect; empty: at once."""
 
     def __init__(
-        self, config: SubnetworkProbingConfig | None = None, *, save_as: str = "prune_scores"
+        self,
+        config: SubnetworkProbingConfig | None = None,
+        *,
+        save_as: str = "prune_scores",
+        validation: bool = True,
+        presets: Sequence[Option] = (),
+        preset: str = "custom",
+        docs_url: str = "",
     ) -> None:
         self._commands = CallbackDispatcher()
+        self._preset_choices = CallbackDispatcher()
+        self._run_edits = CallbackDispatcher()
         config = SubnetworkProbingConfig() if config is None else config
         super().__init__(
             status=initial_status(),
-            fields=fields_for(config),
+            fields=fields_for(config, validation=validation),
             values=values_for(config),
+            outlook=Outlook(text="", warning=""),
+            held_out=no_evaluation(""),
+            presets=list(presets),
+            preset=preset,
+            docs_url=docs_url,
             save_as=save_as,
         )
         self.on_msg(self._handle_message)
@@ -110,11 +198,34 @@ class ControlPanel(LockedWidget):
         """Call `callback` with each command that a person gives, on the comm's thread."""
         self._commands.register_callback(callback, remove=remove)
 
+    def on_preset(self, callback: Callable[[str], object]) -> None:
+        """Call `callback` with the name of each preset that a person chooses."""
+        self._preset_choices.register_callback(callback)
+
+    def on_run_edit(self, callback: Callable[[RunEdit], object]) -> None:
+        """Call `callback` with each change that a person makes to a finished run."""
+        self._run_edits.register_callback(callback)
+
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
-        if not isinstance(content, dict) or content.get("type") != "command":
+        if not isinstance(content, dict):
             return
-        command = content.get("command")
-        if command not in COMMANDS:
-            self.log.warning("The panel sent an unknown command: %r", command)
-            return
-        self._commands(command)
+        match content.get("type"):
+            case "command":
+                command = content.get("command")
+                if command not in COMMANDS:
+                    self.log.warning("The panel sent an unknown command: %r", command)
+                    return
+                self._commands(command)
+            case "preset" if isinstance(content.get("preset"), str):
+                self._preset_choices(content["preset"])
+            case "run" if _is_run_edit(content):
+                self._run_edits({name: content[name] for name in content if name != "type"})
+
+
+def _is_run_edit(content: dict[str, Any]) -> bool:
+    edits = set(content) - {"type", "number"}
+    return (
+        isinstance(content.get("number"), int)
+        and len(edits) == 1
+        and all(isinstance(content[name], _EDITS.get(name, ())) for name in edits)
+    )

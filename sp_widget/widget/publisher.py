@@ -20,10 +20,11 @@ class Publisher:
 
     Changes in between are published together, and the last one always is. `publish` is called
     by one thread at a time, with no lock of its caller held; an exception in it is logged, and
-    the next change is published all the same.
+    the next change is published all the same. It may return a number of seconds: then it is
+    called again after that time even if nothing changes.
     """
 
-    def __init__(self, publish: Callable[[], None], interval: float) -> None:
+    def __init__(self, publish: Callable[[], float | None], interval: float) -> None:
         self._publish = publish
         self.interval = interval
         """Seconds between two publications, at least."""
@@ -33,17 +34,14 @@ class Publisher:
         # Below is read and written under this lock, which is never held while publishing.
         self._changed = threading.Condition(threading.Lock())
         self._pending = False
+        self._again: float | None = None
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """Something changed. Returns at once; may be called from any thread."""
         with self._changed:
             self._pending = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-                self._thread.start()
-            else:
-                self._changed.notify()
+            self._rouse()
 
     def flush(self) -> None:
         """Publish what has not been published yet, at the latest after one interval."""
@@ -54,12 +52,24 @@ class Publisher:
                 self._publish_pending()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._changed.wait_for(lambda: self._pending, PATIENCE):
-                    self._thread = None
-                    return
+        while self._await_work():
             self.flush()
+
+    def _await_work(self) -> bool:
+        """Wait until there is something to publish. False: nothing comes, the thread may end."""
+        with self._changed:
+            while not self._pending:
+                if self._again is not None:
+                    seconds = self._again - time.monotonic()
+                    self._pending = seconds <= 0
+                    self._changed.wait(max(0.0, seconds))
+                elif not self._changed.wait_for(self._has_work, PATIENCE):
+                    self._thread = None
+                    return False
+            return True
+
+    def _has_work(self) -> bool:
+        return self._pending or self._again is not None
 
     def _is_pending(self) -> bool:
         with self._changed:
@@ -68,8 +78,21 @@ class Publisher:
     def _publish_pending(self) -> None:
         with self._changed:
             # Before it is published: a change from now on is published once more.
-            self._pending = False
+            self._pending, self._again = False, None
         try:
-            self._publish()
+            seconds = self._publish()
         except Exception:
             log.exception("The training's progress could not be shown")
+            return
+        if seconds is not None:
+            with self._changed:
+                self._again = time.monotonic() + seconds
+                self._rouse()
+
+    def _rouse(self) -> None:
+        """Let the thread look again, called under the lock."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            self._thread.start()
+        else:
+            self._changed.notify()

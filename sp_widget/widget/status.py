@@ -1,9 +1,12 @@
-"""What the panel's status line and progress bar say about a session."""
+"""What the panel says about a session: status line, progress bar, held-out evaluation, outlook."""
 
 from __future__ import annotations
 
-from sp_widget.session import Snapshot
-from sp_widget.widget.panel import Status
+from sp_widget.session import ENDED, Snapshot
+from sp_widget.training.estimate import Estimate, Preflight
+from sp_widget.training.record import HardEvaluation
+from sp_widget.widget.fields import NO_VALIDATION
+from sp_widget.widget.panel import HeldOut, Outlook, Status, no_evaluation
 
 
 def status_of(
@@ -42,6 +45,60 @@ def status_of(
         progress=progress,
         progress_label=progress_label,
     )
+
+
+def held_out_of(snapshot: Snapshot, *, validation: bool, target: str) -> HeldOut:
+    """What the panel shows of the hard circuit on the validation data.
+
+    Args:
+        validation: whether there is any.
+        target: the faithfulness target, as the panel calls it.
+    """
+    if not validation:
+        return no_evaluation(NO_VALIDATION)
+    last = snapshot.evaluations[-1] if snapshot.evaluations else None
+    best = snapshot.best
+    ready = snapshot.state != "preparing" and snapshot.step > 0
+    return HeldOut(
+        last="not measured yet" if last is None else _in_words(last, target),
+        last_step=None if last is None else last.step,
+        best="" if best is None else _in_words(best, target),
+        best_step=None if best is None else best.step,
+        can_evaluate=ready and snapshot.state != "stopping",
+        can_restore=best is not None and snapshot.state in ("paused", *ENDED),
+    )
+
+
+def outlook_of(told: Preflight) -> Outlook:
+    """What the panel says of a training before it starts."""
+    text = (
+        f"{told.n_edges:,} edges, {told.n_steps:,} steps; needs about "
+        f"{_bytes(told.memory_needed)} of memory beside the model, {_bytes(told.memory_free)} "
+        "are free"
+    )
+    if isinstance(told, Estimate):
+        each, all_steps = _seconds(told.seconds_per_step), _seconds(told.seconds)
+        text += f"; {each} a step, {all_steps} in all"
+    warning = "" if told.fits else "This training needs more memory than is free."
+    return Outlook(text=f"{text}.", warning=warning)
+
+
+def _in_words(evaluation: HardEvaluation, target: str) -> str:
+    edges = f"{evaluation.edges:,} edge{'' if evaluation.edges == 1 else 's'}"
+    return f"{edges}, {target} {evaluation.faithfulness:.3g}"
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{max(n / 1e6, 0.1):.1f} MB"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1000 * seconds:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def describe(error: BaseException) -> str:

@@ -1,44 +1,62 @@
-"""The panel, the chart, the session and the notebook's variable, put together."""
+"""The panel, the chart, the circuit, the session and the notebook's variable, put together."""
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+from IPython.display import display
 
 from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.graph import Edge
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.scores import PruneScores
 from sp_widget.errors import ArgumentError, StateError
-from sp_widget.session import ACTIVE, LIVE_PARAMETERS, Session, State, Trainer
+from sp_widget.pictures.picture import Picture, snapshot
+from sp_widget.session import ENDED, Session, Snapshot, State, Trainer
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import StepRecord
+from sp_widget.training.history_table import history_frame
+from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.training.series import series_for
 from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.widget.arguments import check_arguments
+from sp_widget.widget.as_code import as_code, names_in_notebook
 from sp_widget.widget.chart import Chart
+from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.comm_routing import (
     deliver_where_addressed,
     responsiveness_note,
     responsiveness_note_for_message,
 )
-from sp_widget.widget.form import Form
+from sp_widget.widget.docs_page import docs_url
+from sp_widget.widget.export import ExportPanel
+from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery, name_problem
-from sp_widget.widget.panel import ControlPanel
+from sp_widget.widget.panel import ControlPanel, RunEdit
+from sp_widget.widget.parameters import Option
+from sp_widget.widget.presets import preset_of, presets_for
 from sp_widget.widget.publisher import Publisher
-from sp_widget.widget.status import describe, status_of
+from sp_widget.widget.runs import FinishedRun, Runs
+from sp_widget.widget.screen import Screen
+from sp_widget.widget.settings import Settings
+from sp_widget.widget.status import describe
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MAX_UPDATES_PER_SECOND = 10
 MAX_MESSAGES_PER_SECOND = 33
-"""Of updates on average, so that even a second that begins with one has fewer than 40."""
-SECONDS_BETWEEN_SUMMARIES = 1.0
+"""Of updates on average, so that even a second that begins with one has fewer than 40; the
+circuit and the chart's summary add about one each."""
 
 
 class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
-    """Subnetwork probing from a control panel in the notebook, with a live chart.
+    """Subnetwork probing from a control panel in the notebook, with a live chart and circuit.
 
     Display it, press Start; the training runs in the background. When it is done or stopped,
     the scores are in the notebook's variable named `save_as`, and always in `prune_scores`.
@@ -48,7 +66,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     Args:
         model: what `sp_widget.patchable_model` returns.
         dataloader: the prompt pairs to train on.
-        validation_dataloader: prompt pairs that are only measured.
+        validation_dataloader: prompt pairs that are only measured: what the hard circuit does on
+            them is the held-out truth beside the loss.
         config: what the panel shows at first; by default `SubnetworkProbingConfig()`.
         official_edges: the edges of a known circuit, to compare with.
         save_as: the notebook's variable for the scores. One that holds anything but scores is
@@ -67,34 +86,58 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         official_edges: Collection[Edge] | None = None,
         save_as: str = "prune_scores",
     ) -> None:
-        _check(model, dataloader, validation_dataloader, config, official_edges, save_as)
+        check_arguments(model, dataloader, validation_dataloader, config, official_edges, save_as)
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
         self.official_edges = None if official_edges is None else frozenset(official_edges)
 
         config = SubnetworkProbingConfig() if config is None else config
-        self.panel = ControlPanel(config, save_as=save_as)
+        presets = presets_for(config)
+        self.panel = ControlPanel(
+            config,
+            save_as=save_as,
+            validation=validation_dataloader is not None,
+            presets=[Option(value=each.name, label=each.label) for each in presets],
+            preset=preset_of(config, presets),
+            docs_url=docs_url(),
+        )
         self.chart = Chart(series_for(validation_dataloader is not None))
+        self.circuit = CircuitView(
+            model, official_edges, dataloader.seq_labels if model.seq_len is not None else None
+        )
+        self.export = ExportPanel(self)
         # Whatever a handler changes is changed under the panel's lock: a handler runs on the
         # main thread or on a subshell's, while code in a cell may ask for the same thing.
         # Nothing waits for the training thread under this lock, which never takes it.
         self._lock = self.panel.lock
-        self._form = Form.of(config)
         self._run_config = config
+        self._seed = config.seed
+        self._runs = Runs()
         self._notice = ""
         self._delivery = Delivery(save_as.strip())
         self._session = Session(self._new_trainer, on_end=self._deliver)
-        # Of the publisher alone.
-        self._drawn: tuple[int, bool] = (0, True)
-        self._described_at = 0.0
-        messages = self.chart.messages_per_update + 1
+        self._settings = Settings(config, presets, self.panel, self._session, model, dataloader)
+        self._screen = Screen(
+            self.panel,
+            self.chart,
+            self.circuit,
+            self._session,
+            self._runs,
+            self._delivery,
+            validation=validation_dataloader is not None,
+            n_batches=len(dataloader),
+            n_edges=model.n_edges,
+            wake=lambda: self._publisher.wake(),
+        )
+        messages = self._screen.messages_per_update
         self._publisher = Publisher(
             self._publish,
             interval=max(1 / MAX_UPDATES_PER_SECOND, messages / MAX_MESSAGES_PER_SECOND),
         )
         super().__init__(
-            [self.panel, self.chart.view], layout=ipywidgets.Layout(width="100%", min_width="0")
+            [self.panel, self.chart.view, self.circuit, self.export],
+            layout=ipywidgets.Layout(width="100%", min_width="0"),
         )
 
         deliver_where_addressed(self.panel.comm)
@@ -102,7 +145,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.panel.observe(self._take_edit, "values")
         self.panel.observe(self._take_name, "save_as")
         self.panel.on_command(self._obey)
+        self.panel.on_preset(self._take_preset)
+        self.panel.on_run_edit(self._take_run_edit)
         self._session.subscribe(self._publisher.wake)
+        self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
+        self._session.subscribe(self._kept.look)
+        self._settings.show()
         self._publish()
 
     # What a person in the panel and code in a cell can do.
@@ -137,11 +185,39 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._session.stop()
 
     def reset(self) -> None:
-        """Forget run and history; what was saved under a name stays there."""
+        """Be ready for another run; the finished one goes to `runs`.
+
+        What was saved under a name stays there.
+        """
         with self._lock:
+            finished = self._finished_run()
             self._session.reset()
             self._delivery.forget()
+            if finished is not None:
+                self._runs.keep(finished)
+            self._settings.show()
         self._publisher.wake()
+
+    def evaluate(self) -> HardEvaluation:
+        """Measure the hard circuit on all validation data, after the step in progress.
+
+        Raises `StateError` without validation data, and before the run is prepared.
+        """
+        return self._session.evaluate().result()
+
+    def restore_best(self) -> HardEvaluation:
+        """Go back to the masks of the best evaluation, while paused or after the end.
+
+        The best has the lowest `faithfulness + lambda * regularizer` on the validation data.
+        After the end its scores are saved under the name again. Raises `StateError` when the
+        state does not allow it or nothing was evaluated.
+        """
+        evaluation = self._session.restore_best().result()
+        if self.state in ENDED:
+            self._delivery.deliver(self.prune_scores)
+        self._notice = f"The masks are those of step {evaluation.step:,} again."
+        self._publisher.wake()
+        return evaluation
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the training is done, stopped or failed, also through pauses.
@@ -159,6 +235,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self._session.wait(timeout)
         finally:
             self._publisher.flush()
+        self._kept.finish()
 
     async def finished(self) -> None:
         """`wait` for use with `await`. Cancelling it leaves the training as it is."""
@@ -166,6 +243,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             await self._session.finished()
         finally:
             self._publisher.flush()
+        await asyncio.to_thread(self._kept.finish)
 
     @property
     def prune_scores(self) -> PruneScores:
@@ -181,6 +259,48 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """The records of the run, oldest first."""
         return self._session.history
 
+    def history_frame(self) -> DataFrame:
+        """The history as a pandas table: a row for each step, a column for each field."""
+        return history_frame(self.history)
+
+    def snapshot(self, n_edges: int | None = None, *, title: str = "Subnetwork probing") -> Picture:
+        """A static picture of chart, circuit and figures, which needs no kernel.
+
+        `n_edges`: the size of the circuit; by default the one in view. Raises `StateError`
+        before the start.
+        """
+        return snapshot(
+            self._model,
+            self.prune_scores,
+            history=self.history,
+            config=self._run_config,
+            official_edges=self.official_edges,
+            seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
+            n_edges=self.circuit.n_edges if n_edges is None else n_edges,
+            title=title,
+        )
+
+    def _ipython_display_(self) -> None:
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+        self._kept.show()
+
+    @property
+    def evaluations(self) -> list[HardEvaluation]:
+        """The hard circuit on all validation data, oldest first."""
+        return list(self._session.snapshot().evaluations)
+
+    @property
+    def runs(self) -> list[FinishedRun]:
+        """The runs before the last reset, oldest first, with their scores."""
+        return list(self._runs.all)
+
+    def as_code(self) -> str:
+        """Python that repeats the run exactly, what was changed on the way included.
+
+        Before the start: that makes the run which would start now.
+        """
+        return self._code(self._session.snapshot())
+
     @property
     def state(self) -> State:
         """One of idle, preparing, running, paused, stopping, done, stopped, failed."""
@@ -189,7 +309,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     @property
     def config(self) -> SubnetworkProbingConfig:
         """The config that the panel shows; a field with a problem has its last good value."""
-        return self._form.config
+        return self._settings.config
 
     def close(self) -> None:
         """Stop the training and remove the widget from the page."""
@@ -199,6 +319,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 self._session.stop()
             self.panel.close()
             self.chart.close()
+            self.circuit.close()
+            self.export.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -212,25 +334,59 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     # The training.
 
     def _begin(self, begin: Callable[[], None]) -> None:
-        problems = dict(self._form.problems)
+        problems = dict(self._settings.problems)
         if self.panel.save_as_problem:
             problems["save_as"] = self.panel.save_as_problem
         if problems:
             listed = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
             raise StateError(f"cannot start: {listed}")
-        self._run_config = self._form.config
+        self._run_config = self.config
         try:
             begin()
         except ArgumentError as error:
-            if error.argument in self._form.values:
-                self._form = self._form.with_problem(error.argument, error.reason)
-                self.panel.update(problems=self._form.problems)
+            self._settings.explain(error)
             raise
         self._notice = self._run_config.caution
 
     def _new_trainer(self) -> Trainer:
-        return SubnetworkProbing(
+        trainer = SubnetworkProbing(
             self._model, self._dataloader, self._run_config, self._validation_dataloader
+        )
+        self._seed = trainer.seed
+        return trainer
+
+    def _finished_run(self) -> FinishedRun | None:
+        """The run as it is kept after a reset; `None` if there is nothing to keep."""
+        snapshot = self._session.snapshot()
+        if snapshot.step == 0 or snapshot.state not in ("paused", *ENDED):
+            return None
+        return FinishedRun(
+            number=0,
+            name="",
+            config=replace(self._run_config, seed=self._seed),
+            seed_was_drawn=self._run_config.seed is None,
+            history=tuple(self.history),
+            evaluations=snapshot.evaluations,
+            interventions=snapshot.interventions,
+            prune_scores=self.prune_scores,
+            n_steps=snapshot.n_steps,
+        )
+
+    def _code(self, snapshot: Snapshot) -> str:
+        under_way = snapshot.state != "idle"
+        config = replace(self._run_config, seed=self._seed) if under_way else self.config
+        halted = snapshot.state in ("paused", *ENDED) and 0 < snapshot.step < snapshot.n_steps
+        names = names_in_notebook(
+            self._model,
+            self._dataloader,
+            self._validation_dataloader,
+            scores="prune_scores" if self.panel.save_as_problem else self.panel.save_as.strip(),
+        )
+        return as_code(
+            config,
+            names,
+            interventions=snapshot.interventions,
+            stopped_at=snapshot.step if halted else None,
         )
 
     def _deliver(self, trainer: Trainer) -> None:
@@ -241,7 +397,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     # What comes from the panel, on whichever thread.
 
     def _obey(self, command: str) -> None:
-        actions: dict[str, Callable[[], None]] = {
+        actions: dict[str, Callable[[], object]] = {
             "start": self.start,
             "step": self.step,
             "pause": self.pause,
@@ -250,30 +406,49 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             "reset": self.reset,
             "overwrite": self._delivery.overwrite,
             "keep": self._delivery.keep,
+            "evaluate": self._evaluate_soon,
+            "restore_best": self.restore_best,
+            "estimate": self._estimate,
         }
         self.panel.update(responsive=responsiveness_note_for_message())
         self._explaining(actions[command])
 
     def _take_edit(self, change: Any) -> None:
-        def take() -> None:
-            under_way = self.state in ACTIVE
-            form = self._form.edited(change["new"], under_way=under_way)
-            if under_way:
-                self._change_live(form.config)
-            self._form = form
-
         with self._lock:
-            self._explaining(take)
-            self.panel.update(values=self._form.values, problems=self._form.problems)
+            self._explaining(lambda: self._settings.take_edit(change["new"]))
+            self._settings.show()
 
-    def _change_live(self, config: SubnetworkProbingConfig) -> None:
-        live = {
-            name: getattr(config, name)
-            for name in LIVE_PARAMETERS
-            if getattr(config, name) != getattr(self._form.config, name)
-        }
-        if live:
-            self._session.change(**live)
+    def _take_preset(self, name: str) -> None:
+        with self._lock:
+            self._explaining(lambda: self._settings.take_preset(name))
+            self._settings.show()
+
+    def _take_run_edit(self, edit: RunEdit) -> None:
+        def take() -> None:
+            number = edit["number"]
+            if "name" in edit:
+                self._runs.rename(number, edit["name"])
+            elif "shown" in edit:
+                self._runs.show(number, edit["shown"])
+            else:
+                self._runs.delete(number)
+
+        self._explaining(take)
+
+    def _evaluate_soon(self) -> None:
+        """Like `evaluate`, without waiting for the step in progress."""
+
+        def explain(answer: Future[HardEvaluation]) -> None:
+            error = answer.exception()
+            if error is not None:
+                self._notice = str(error) if isinstance(error, StateError) else describe(error)
+            self._publisher.wake()
+
+        self._session.evaluate().add_done_callback(explain)
+
+    def _estimate(self) -> None:
+        with self._lock:
+            self._settings.estimate()
 
     def _take_name(self, change: Any) -> None:
         def take() -> None:
@@ -285,7 +460,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         with self._lock:
             self._explaining(take)
 
-    def _explaining(self, action: Callable[[], None]) -> None:
+    def _explaining(self, action: Callable[[], object]) -> None:
         """Do what a person asked for; an error becomes a sentence in the panel."""
         self._notice = ""
         try:
@@ -298,62 +473,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
 
     # What goes to the browser, one thread at a time.
 
-    def _publish(self) -> None:
+    def _publish(self) -> float | None:
         snapshot = self._session.snapshot()
-        drawing = (snapshot.run, snapshot.state == "idle")
-        anew = drawing != self._drawn
-        if anew:
-            self.chart.clear()
-            self._drawn = drawing
-        records = self._session.records(self.chart.n_steps)
-        self.chart.append(records)
-        if records or anew:
-            self.chart.draw()
-        now = time.monotonic()
-        if snapshot.state != "running" or now - self._described_at > SECONDS_BETWEEN_SUMMARIES:
-            self._described_at = now
-            self.chart.describe()
-        config = self._form.config if snapshot.state == "idle" else self._run_config
-        self.panel.update(
-            status=status_of(
-                snapshot,
-                epochs=config.epochs,
-                n_steps=config.epochs * len(self._dataloader),
-                n_edges=self._model.n_edges,
-                message=self._notice or self._delivery.outcome,
-            ),
-            overwrite_prompt=self._delivery.question,
+        return self._screen.show(
+            snapshot,
+            config=self.config if snapshot.state == "idle" else self._run_config,
+            notice=self._notice,
+            code=self._code(snapshot),
         )
-
-
-def _check(
-    model: object,
-    dataloader: object,
-    validation_dataloader: object,
-    config: object,
-    official_edges: object,
-    save_as: object,
-) -> None:
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
-    if not isinstance(dataloader, PromptDataLoader):
-        raise ArgumentError("dataloader", "a PromptDataLoader", type(dataloader))
-    if len(dataloader) == 0:
-        raise ArgumentError("dataloader", "at least one batch", "none")
-    if validation_dataloader is not None and not isinstance(
-        validation_dataloader, PromptDataLoader
-    ):
-        wanted = "a PromptDataLoader or None"
-        raise ArgumentError("validation_dataloader", wanted, type(validation_dataloader))
-    if config is not None and not isinstance(config, SubnetworkProbingConfig):
-        raise ArgumentError("config", "a SubnetworkProbingConfig or None", type(config))
-    if official_edges is not None and not (
-        isinstance(official_edges, Collection)
-        and all(isinstance(edge, Edge) for edge in official_edges)
-    ):
-        raise ArgumentError("official_edges", "a collection of edges or None", type(official_edges))
-    if not isinstance(save_as, str):
-        raise ArgumentError("save_as", "the name of a variable", save_as)
-    problem = name_problem(save_as)
-    if problem:
-        raise ArgumentError("save_as", "the name of a variable of your own", save_as)

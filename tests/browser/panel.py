@@ -93,6 +93,10 @@ class Panel:
         """State and name of the progress bar, each time the state was another."""
         return [(state, name) for state, name in self.page.evaluate("window.spStates")]
 
+    def unfold(self, title: str) -> None:
+        """Open a part of the panel that is folded away."""
+        self.region.locator("summary", has_text=re.compile(rf"^{title}")).click()
+
     def field(self, label: str) -> Locator:
         return self.region.get_by_label(label, exact=True)
 

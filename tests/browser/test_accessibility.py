@@ -19,7 +19,7 @@ _FITS = """
   const { right } = output.querySelector(".sp-panel").getBoundingClientRect();
   const parts = [...output.querySelectorAll(".sp-panel *, .sp-chart *")]
     // What only a screen reader sees has no width to speak of.
-    .filter((part) => !part.closest(".sp-hidden, .sp-chart-summary"));
+    .filter((part) => !part.closest(".sp-hidden, .spx-hidden, .sp-chart-summary"));
   const rightmost = Math.max(...parts.map((part) => part.getBoundingClientRect().right));
   const labels = [...output.querySelectorAll(".sp-chart .axislabel")];
   const outermost = Math.max(...labels.map((label) => label.getBoundingClientRect().right));

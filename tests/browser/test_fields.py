@@ -16,6 +16,7 @@ def test_a_wrong_value_is_explained_beside_its_field_and_nothing_starts(
     workbench: Workbench,
 ) -> None:
     panel = workbench.new_panel(epochs=200)
+    panel.unfold("More settings")
     wrong = {
         "Learning rate": ("abc", "number"),
         "Epochs": ("2.5", "whole number"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -72,3 +74,34 @@ def test_after_a_reload_of_the_page_everything_is_back_and_works(workbench: Work
     panel.press("Stop")
     panel.expect_state("stopped")
     expect(panel.status).to_contain_text("The scores are in the variable after_reload.")
+
+
+def test_what_was_chosen_in_the_circuit_is_in_every_view_and_there_after_a_reload(
+    workbench: Workbench,
+) -> None:
+    notebook = workbench.notebook
+    notebook.evaluate("import time")
+    panel = workbench.new_panel(epochs=2)
+    panel.press("Start")
+    panel.expect_state("done", timeout=60_000)
+    circuit = panel.output.get_by_role("region", name="Circuit", exact=True)
+    circuit.get_by_label("Number of edges").fill("12")
+    circuit.get_by_label("Find", exact=True).fill("MLP 2")
+    circuit.get_by_label("Find", exact=True).press("Enter")
+    pinned = re.compile("^MLP 2, ")
+    expect(circuit.get_by_role("button", name=pinned, pressed=True)).to_be_visible()
+
+    second = workbench.panel_in(notebook.append_and_begin("probe")).output
+    other = second.get_by_role("region", name="Circuit", exact=True)
+    expect(other.get_by_label("Number of edges")).to_have_value("12")
+    expect(other.get_by_role("button", name=pinned, pressed=True)).to_be_visible()
+    other.get_by_label("Number of edges").fill("15")
+    expect(circuit.get_by_label("Number of edges")).to_have_value("15")
+    # While a slider moves, the kernel learns of it only where it rests.
+    assert notebook.evaluate("time.sleep(1)\nprint(probe.circuit.n_edges)") == "15"
+
+    notebook.save()
+    notebook.open()
+    expect(circuit.get_by_label("Number of edges")).to_have_value("15", timeout=60_000)
+    expect(circuit.get_by_role("button", name=pinned, pressed=True)).to_be_visible()
+    expect(circuit.get_by_text("15 edges as text")).to_be_visible()

@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FULL_INSTALL = "SP_WIDGET_FULL_INSTALL" in os.environ
 
 BUNDLE = {
-    f"sp_widget/static/{widget}.{kind}" for widget in ("circuit", "panel") for kind in ("css", "js")
+    f"sp_widget/static/{widget}.{kind}"
+    for widget in ("chart", "circuit", "panel", "export")
+    for kind in ("css", "js")
 }
 
 

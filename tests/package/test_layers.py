@@ -22,9 +22,10 @@ MAY_USE: dict[str, set[str]] = {
     "core": {"errors"},
     "training": {"errors", "core"},
     "evaluation": {"errors", "core", "training"},
+    "pictures": {"errors", "core", "training", "evaluation"},
     "tasks": {"errors", "core", "training"},
     "session": {"errors", "core", "training", "evaluation"},
-    "widget": {"errors", "core", "training", "evaluation", "session"},
+    "widget": {"errors", "core", "training", "evaluation", "pictures", "session"},
     "cli": {"_version"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

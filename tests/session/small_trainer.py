@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.errors import NonFiniteLossError, StateError
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 
 class SmallTrainer:
@@ -37,6 +37,8 @@ class SmallTrainer:
         self.regularize_lambda = 0.01
         self.prepared = False
         self.history: list[StepRecord] = []
+        self.evaluations: list[HardEvaluation] = []
+        self.best: HardEvaluation | None = None
         self.generator = torch.Generator().manual_seed(1)
         self.parameters = torch.full((self.n_edges,), -1.6, requires_grad=True)
         self.optimizer = torch.optim.Adam([self.parameters])
@@ -54,6 +56,28 @@ class SmallTrainer:
     @property
     def prune_scores(self) -> dict[str, Tensor]:
         return {"edges": self.parameters.detach().clone()}
+
+    @property
+    def hard_edge_count(self) -> int:
+        return int((self.parameters > 0).sum())
+
+    @torch.no_grad()
+    def evaluate(self) -> HardEvaluation:
+        mask = (self.parameters > 0).float()
+        faithfulness = (self.inputs @ mask - self.outputs).square().mean().item()
+        count = self.hard_edge_count
+        evaluation = HardEvaluation(self.step_count, count, faithfulness, count / self.n_edges)
+        self.evaluations.append(evaluation)
+        if self.best is None or faithfulness < self.best.faithfulness:
+            self.best, self.best_parameters = evaluation, self.parameters.detach().clone()
+        return evaluation
+
+    @torch.no_grad()
+    def restore_best(self) -> HardEvaluation:
+        if self.best is None:
+            raise StateError("cannot restore the best masks: nothing was evaluated")
+        self.parameters.copy_(self.best_parameters)
+        return self.best
 
     def preparation(self) -> Iterator[tuple[int, int]]:
         for batch in range(self.n_batches):
@@ -88,7 +112,7 @@ class SmallTrainer:
             validation=None,
             validation_hard=None,
             soft_edge_count=regularizer.item(),
-            hard_edge_count=int((self.parameters > 0).sum()),
+            hard_edge_count=self.hard_edge_count,
             accuracy=None,
             learning_rate=self.learning_rate,
             regularize_lambda=self.regularize_lambda,

@@ -24,3 +24,12 @@ def edit(probe: SubnetworkProbingWidget, **values: str | bool) -> None:
 
 def rename(probe: SubnetworkProbingWidget, name: str) -> None:
     _receive(probe, {"method": "update", "state": {"save_as": name}})
+
+
+def choose(probe: SubnetworkProbingWidget, preset: str) -> None:
+    _receive(probe, {"method": "custom", "content": {"type": "preset", "preset": preset}})
+
+
+def edit_run(probe: SubnetworkProbingWidget, number: int, **change: str | bool) -> None:
+    content = {"type": "run", "number": number, **change}
+    _receive(probe, {"method": "custom", "content": content})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
 from sp_widget.core.types import AblationType
 from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.widget.docs_page import PAGE
 from sp_widget.widget.fields import fields_for, parse_values, values_for
 
 LABELS = {
@@ -24,6 +26,8 @@ LABELS = {
     "tree_optimisation": "Tree optimisation",
     "avoid_lambda": "Avoid lambda",
     "seed": "Seed",
+    "evaluate_every": "Evaluate every",
+    "hard_circuit": "Hard circuit",
 }
 
 UNUSUAL = SubnetworkProbingConfig(
@@ -39,6 +43,8 @@ UNUSUAL = SubnetworkProbingConfig(
     faithfulness_target="logit_diff_percent",
     ablation_type=AblationType.TOKENWISE_MEAN_CLEAN_AND_CORRUPT,
     seed=2**63 - 1,
+    evaluate_every=None,
+    hard_circuit="top_k",
 )
 
 
@@ -52,6 +58,34 @@ def test_every_parameter_that_can_be_typed_has_a_field_with_its_label() -> None:
 
 def test_every_field_explains_itself() -> None:
     assert all(field["help"].endswith(".") for field in fields_for(SubnetworkProbingConfig()))
+
+
+def test_every_field_names_a_section_of_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
+    for field in fields_for(SubnetworkProbingConfig()):
+        assert f"\n## {field['section']}\n" in page
+
+
+@pytest.mark.parametrize("config", [SubnetworkProbingConfig(), UNUSUAL])
+def test_the_bounds_that_the_browser_steps_within_are_those_of_the_config(
+    config: SubnetworkProbingConfig,
+) -> None:
+    for field in fields_for(config):
+        for bound in (field["min"], field["max"]):
+            # Where 0 itself is not allowed, a person still steps towards it.
+            if bound is not None and not (field["name"] == "learning_rate" and bound == 0):
+                value = int(bound) if field["kind"] == "integer" else bound
+                assert SubnetworkProbingConfig.problems({field["name"]: value}) == {}
+
+
+def test_without_validation_data_its_fields_say_that_they_are_of_no_use() -> None:
+    told = {
+        field["name"]: field["unavailable"]
+        for field in fields_for(SubnetworkProbingConfig(), validation=False)
+    }
+    assert {name for name, reason in told.items() if reason} == {"evaluate_every", "hard_circuit"}
+    assert "validation_dataloader" in told["evaluate_every"]
+    assert not any(field["unavailable"] for field in fields_for(SubnetworkProbingConfig()))
 
 
 def test_only_learning_rate_and_lambda_may_change_while_training() -> None:
@@ -77,11 +111,13 @@ def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
         ],
         "ablation_type": [kind.name for kind in AblationType],
         "mask_fn": ["hard_concrete", "sigmoid", "none"],
+        "hard_circuit": ["threshold", "top_k"],
     }
     assert {name: fields[name]["value"] for name in choices} == {
         "faithfulness_target": "logit_diff_percent",
         "ablation_type": "TOKENWISE_MEAN_CLEAN_AND_CORRUPT",
         "mask_fn": "none",
+        "hard_circuit": "top_k",
     }
 
 
@@ -136,8 +172,8 @@ def test_typed_text_becomes_a_typed_value(name: str, text: object, value: object
         ("learning_rate", "fast", "wanted a number such as 0.001 or 1e-3, got 'fast'"),
         ("learning_rate", "0,1", "wanted a number such as 0.001 or 1e-3, got '0,1'"),
         ("learning_rate", "", "wanted a number such as 0.001 or 1e-3, got ''"),
-        ("learning_rate", "-1", "wanted a number above 0, got -1.0"),
-        ("learning_rate", "nan", "wanted a number above 0, got nan"),
+        ("learning_rate", "-1", "wanted a number above 0, at most 1e+30, got -1.0"),
+        ("learning_rate", "nan", "wanted a number above 0, at most 1e+30, got nan"),
         ("dropout_p", "1", "wanted a number from 0 to below 1, got 1.0"),
         ("epochs", "3.5", "wanted a whole number, got '3.5'"),
         ("epochs", "", "wanted a whole number, got ''"),

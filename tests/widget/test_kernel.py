@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import statistics
 import time
@@ -76,6 +77,19 @@ def test_a_variable_that_holds_something_else_is_overwritten_only_after_a_yes(
     kernel.click(panel, "overwrite", None)
     kernel.until(lambda message: update_of(message, panel).get("overwrite_prompt") == "")
     assert kernel.run("print(type(treasure).__name__)") == "PruneScores"
+
+
+def test_restored_scores_are_saved_under_the_name_again(kernel: Kernel) -> None:
+    panel = make(kernel, 3, "validation_dataloader=prompts, save_as='restored'")
+    kernel.run("probe.start(); probe.wait(60); del restored")
+    kernel.click(panel, "restore_best", None)
+
+    def is_told(message: dict[str, Any]) -> bool:
+        return "are those of step" in update_of(message, panel).get("status", {}).get("message", "")
+
+    kernel.until(is_told)
+    same = "all((restored[n] == probe.prune_scores[n]).all().item() for n in restored)"
+    assert kernel.run(f"print({same})") == "True"
 
 
 @pytest.mark.parametrize("last_published_by", ["a cell", "a thread", "the subshell"])
@@ -181,12 +195,37 @@ def test_the_browser_gets_few_messages_and_always_the_last_state(kernel: Kernel)
     sent = [m["header"]["date"].timestamp() for _, m in messages if update_of(m, panel)]
     assert statistics.median(b - a for a, b in itertools.pairwise(sent)) < 0.3
     assert str(statuses[-1][1]["loss"]) == loss
-    line_lengths = {
-        m["content"]["comm_id"]: m["content"]["data"]["state"]["x"]["shape"]
-        for _, m in messages
-        if "x" in m["content"]["data"].get("state", {})
-    }
-    assert list(line_lengths.values()) == [[600]] * 5
+
+
+def test_a_trainer_of_a_thousand_steps_a_second_does_not_flood_the_browser(
+    kernel: Kernel,
+) -> None:
+    """Chart, panel, evaluations and circuit together; and the last state of each arrives."""
+    kernel.run(
+        "from tests.widget.fast_trainer import FastWidget\n"
+        "from sp_widget.pictures.circuit_data import score_bytes\n"
+        "import hashlib"
+    )
+    ids = kernel.run(
+        "probe = FastWidget(model, prompts, 4000)\n"
+        "print(probe.panel.model_id, probe.circuit.model_id)"
+    )
+    panel, circuit = ids.split()
+    start = len(kernel.seen)
+    kernel.run("probe.start(); probe.wait(120)")
+    digest = kernel.run(
+        "print(hashlib.md5(score_bytes(model.graph, probe.prune_scores)).hexdigest())"
+    )
+    messages = [m for _, m in kernel.seen[start:] if m["msg_type"] == "comm_msg"]
+    times = [m["header"]["date"].timestamp() for m in messages]
+    assert max(sum(at <= other < at + 1 for other in times) for at in times) <= 40
+
+    statuses = [update_of(m, panel)["status"] for m in messages if update_of(m, panel)]
+    assert (statuses[-1]["state"], statuses[-1]["step"]) == ("done", 4000)
+    # Scores travel as a buffer beside the state.
+    pictures = [m for m in messages if m["content"]["comm_id"] == circuit and m["buffers"]]
+    assert 2 <= len(pictures) <= times[-1] - times[0] + 2
+    assert hashlib.md5(pictures[-1]["buffers"][0]).hexdigest() == digest
 
 
 def test_nothing_is_printed_into_cells(kernel: Kernel) -> None:

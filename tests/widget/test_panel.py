@@ -102,6 +102,40 @@ def test_what_is_not_a_command_is_ignored(panel: ControlPanel, content: object) 
     assert received == []
 
 
+@pytest.mark.parametrize("change", [{"name": "dear"}, {"shown": False}, {"delete": True}])
+def test_a_change_of_a_run_reaches_its_listener(
+    panel: ControlPanel, change: dict[str, object]
+) -> None:
+    received: list[object] = []
+    panel.on_run_edit(received.append)
+    content = {"type": "run", "number": 2, **change}
+    panel.comm.receive({"method": "custom", "content": content})
+    assert received == [{"number": 2, **change}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "run", "number": 2},
+        {"type": "run", "name": "x"},
+        {"type": "run", "number": "2", "name": "x"},
+        {"type": "run", "number": 2, "name": 3},
+        {"type": "run", "number": 2, "name": "x", "delete": True},
+        {"type": "run", "number": 2, "explode": True},
+        {"type": "preset", "preset": 3},
+        {"type": "preset"},
+    ],
+)
+def test_what_is_no_change_of_a_run_and_no_preset_is_ignored(
+    panel: ControlPanel, content: object
+) -> None:
+    received: list[object] = []
+    panel.on_run_edit(received.append)
+    panel.on_preset(received.append)
+    panel.comm.receive({"method": "custom", "content": content})
+    assert received == []
+
+
 def test_an_edit_in_the_browser_arrives_as_typed(panel: ControlPanel) -> None:
     edited = {**panel.values, "learning_rate": "1e-3"}
     panel.comm.receive({"method": "update", "state": {"values": edited}, "buffer_paths": []})

@@ -110,3 +110,22 @@ def test_the_thread_ends_when_nothing_happens_and_comes_back(
         assert not thread.is_alive()
     publisher.wake()
     recorder.until(lambda: len(recorder.published) == 2)
+
+
+@pytest.mark.parametrize("by_flush", [False, True])
+def test_it_is_called_again_when_it_asks_for_that(by_flush: bool) -> None:
+    """Though nothing changes meanwhile, and whoever published the time before."""
+    recorder = Recorder()
+
+    def publish() -> float | None:
+        recorder.publish()
+        return 0.05 if len(recorder.published) == 1 else None
+
+    publisher = Publisher(publish, interval=0.001)
+    publisher.wake()
+    if by_flush:
+        publisher.flush()
+    recorder.until(lambda: len(recorder.published) == 2)
+    assert recorder.published[1][0] - recorder.published[0][0] >= 0.05
+    time.sleep(0.1)
+    assert len(recorder.published) == 2

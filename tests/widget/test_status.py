@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sp_widget.errors import NonFiniteLossError
-from sp_widget.session import Snapshot
-from sp_widget.widget.status import status_of
+from sp_widget.session import Snapshot, State
+from sp_widget.training.estimate import Estimate, Preflight
+from sp_widget.training.record import HardEvaluation
+from sp_widget.widget.status import held_out_of, outlook_of, status_of
 from tests.widget.records import record
 
 IDLE = Snapshot(
@@ -55,3 +59,65 @@ def test_an_error_comes_with_its_kind_before_any_message() -> None:
     assert shown["message"] == (
         "NonFiniteLossError: the loss is nan in step 3 cannot pause: the run is failed"
     )
+
+
+EVALUATION = HardEvaluation(step=1200, edges=1, faithfulness=0.123456, regularizer=0.1)
+
+
+def held_out(**changes: Any) -> dict[str, Any]:
+    snapshot = replace(IDLE, **changes)
+    return dict(held_out_of(snapshot, validation=True, target="KL divergence"))
+
+
+def test_evaluations_are_told_in_words() -> None:
+    best = replace(EVALUATION, step=800, edges=31)
+    shown = held_out(state="done", step=1200, evaluations=(best, EVALUATION), best=best)
+    assert (shown["last"], shown["last_step"]) == ("1 edge, KL divergence 0.123", 1200)
+    assert (shown["best"], shown["best_step"]) == ("31 edges, KL divergence 0.123", 800)
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "evaluate", "restore"),
+    [
+        ("idle", 0, False, False),
+        ("preparing", 0, False, False),
+        ("running", 3, True, False),
+        ("paused", 3, True, True),
+        ("stopping", 3, False, False),
+        ("done", 3, True, True),
+        ("stopped", 0, False, True),
+        ("failed", 3, True, True),
+    ],
+)
+def test_what_can_be_evaluated_and_restored_when(
+    state: State, step: int, evaluate: bool, restore: bool
+) -> None:
+    shown = held_out(state=state, step=step, best=EVALUATION)
+    assert (shown["can_evaluate"], shown["can_restore"]) == (evaluate, restore)
+    assert held_out(state=state, step=step)["can_restore"] is False
+
+
+def test_without_validation_data_the_reason_is_given() -> None:
+    shown = held_out_of(replace(IDLE, state="done", step=9), validation=False, target="")
+    assert "validation_dataloader" in shown["last"]
+    assert shown["can_evaluate"] is shown["can_restore"] is False
+
+
+def told(needed: int, **changes: Any) -> Preflight:
+    common: dict[str, Any] = {"n_edges": 32491, "n_steps": 400, "cache": "device"}
+    common |= {"memory_needed": needed, "memory_free": 4_000_000_000}
+    return Estimate(**common, **changes) if changes else Preflight(**common)
+
+
+def test_the_outlook_says_what_a_training_takes() -> None:
+    assert outlook_of(told(64_500_000)) == {
+        "text": "32,491 edges, 400 steps; needs about 64.5 MB of memory beside the model, "
+        "4.0 GB are free.",
+        "warning": "",
+    }
+    text = outlook_of(told(1, seconds_per_step=0.25))["text"]
+    assert text.endswith("; 0.25 s a step, 2 min in all.")
+
+
+def test_too_little_memory_is_warned_of() -> None:
+    assert "more memory than is free" in outlook_of(told(5_000_000_000))["warning"]

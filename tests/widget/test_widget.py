@@ -21,6 +21,7 @@ from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch
 from tests.widget.browser_messages import click, edit, rename
 from tests.widget.conftest import CONFIG
+from tests.widget.drawn import live_lines
 
 MakeProbe = Callable[..., SubnetworkProbingWidget]
 LONG = replace(CONFIG, epochs=100_000)
@@ -75,8 +76,8 @@ def test_start_trains_as_the_trainer_does_and_shows_the_end(
         "progress": 1.0,
         "progress_label": "",
     }
-    loss = next(line for line in probe.chart._lines if line.labels == ["Loss"])
-    assert loss.x.tolist() == list(range(1, 13))
+    steps, _ = live_lines(probe.chart)["Loss"]
+    assert steps == list(range(1, 13))
 
 
 def test_before_the_start_the_panel_knows_what_would_be_run(
@@ -134,12 +135,12 @@ def test_reset_clears_chart_and_status_for_a_run_with_another_config(
         None,
         "",
     )
-    assert all(len(line.x) == 0 for line in probe.chart._lines)
+    assert all(line == ([], []) for line in live_lines(probe.chart).values())
     edit(probe, epochs="2")
     click(probe, "start")
     probe.wait(PATIENCE)
     assert len(probe.history) == 6
-    assert all(line.x.tolist() == [1, 2, 3, 4, 5, 6] for line in probe.chart._lines)
+    assert all(steps == [1, 2, 3, 4, 5, 6] for steps, _ in live_lines(probe.chart).values())
 
 
 def test_a_wrong_value_is_explained_beside_its_field_and_nothing_starts(
@@ -275,8 +276,7 @@ def test_validation_data_gives_a_line(make_probe: MakeProbe, prompts: PromptData
     probe = make_probe(validation_dataloader=prompts)
     probe.start()
     probe.wait(PATIENCE)
-    line = next(line for line in probe.chart._lines if line.labels == ["Validation"])
-    drawn = line.y.tolist()
+    _, drawn = live_lines(probe.chart)["Validation"]
     assert drawn == pytest.approx([record.validation for record in probe.history], rel=1e-6)
 
 

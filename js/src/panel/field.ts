@@ -1,6 +1,7 @@
 import { createAvailability } from "../shared/availability";
 import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import type { FieldSpec, Value } from "./model";
+import { stepped } from "./stepping";
 
 export interface FieldView {
   element: HTMLElement;
@@ -32,7 +33,11 @@ export function createField(
     "aria-live": "polite",
   });
   // Not shown, but still the description of the control.
-  const help = h("span", { id: `${id}-help`, hidden: true }, spec.help);
+  const help = h(
+    "span",
+    { id: `${id}-help`, hidden: true },
+    [spec.unavailable, spec.help].filter(Boolean).join(" "),
+  );
   const label = h("label", { for: id, class: "sp-label" }, spec.label);
 
   setAttribute(control.element, "id", id);
@@ -72,6 +77,17 @@ export function createField(
     const { key } = event as KeyboardEvent;
     if (key === "Enter") finish();
     if (key === "Escape") render();
+    if (isArrow(key) && isNumeric(spec)) {
+      event.preventDefault();
+      const next = stepped(control.element.value, key === "ArrowUp" ? 1 : -1, spec);
+      if (next === null || !availability.available) return;
+      control.write(next);
+      edited = true;
+    }
+  });
+  control.element.addEventListener("keyup", (event) => {
+    // Once, when a key that was held down is let go.
+    if (isArrow((event as KeyboardEvent).key) && isNumeric(spec)) finish();
   });
   render();
 
@@ -94,9 +110,17 @@ export function createField(
       setAttribute(control.element, "aria-invalid", text ? "true" : false);
     },
     setAvailable(available) {
-      availability.set(available);
+      availability.set(available && !spec.unavailable);
     },
   };
+}
+
+function isNumeric({ kind }: FieldSpec): boolean {
+  return kind === "number" || kind === "integer";
+}
+
+function isArrow(key: string): boolean {
+  return key === "ArrowUp" || key === "ArrowDown";
 }
 
 function createControl(spec: FieldSpec): Control {

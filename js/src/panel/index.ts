@@ -3,9 +3,20 @@
 import type { RenderProps } from "@anywidget/types";
 
 import { h, setText, uniquePrefix } from "../shared/dom";
+import { followKernel } from "../shared/kernel";
 import { observe } from "../shared/observe";
+import { createCode } from "./code";
 import { createControls } from "./controls";
-import { isUnderWay, sendCommand, type PanelTraits } from "./model";
+import { createHeldOut } from "./heldout";
+import {
+  isUnderWay,
+  sendCommand,
+  sendPreset,
+  sendRunEdit,
+  type Command,
+  type PanelTraits,
+} from "./model";
+import { createRuns } from "./runs";
 import { createSaving } from "./saving";
 import { createSettings } from "./settings";
 import { createStatus } from "./status";
@@ -13,26 +24,39 @@ import { createStatus } from "./status";
 function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const prefix = uniquePrefix();
 
-  const controls = createControls((command) => {
+  const send = (command: Command): void => {
     sendCommand(model, command);
-  });
+  };
+  const controls = createControls(send);
   const status = createStatus();
   const note = h("p", { class: "sp-note" });
-  const settings = createSettings(prefix, (name, value) => {
-    const values = model.get("values");
-    if (values[name] === value) return;
-    model.set("values", { ...values, [name]: value });
-    model.save_changes();
+  const heldOut = createHeldOut(send);
+  const settings = createSettings(
+    prefix,
+    (name, value) => {
+      const values = model.get("values");
+      if (values[name] === value) return;
+      model.set("values", { ...values, [name]: value });
+      model.save_changes();
+    },
+    (preset) => {
+      sendPreset(model, preset);
+    },
+    () => {
+      send("estimate");
+    },
+  );
+  const runs = createRuns((number, change) => {
+    sendRunEdit(model, number, change);
   });
+  const code = createCode();
   const saving = createSaving(
     prefix,
     (name) => {
       model.set("save_as", name);
       model.save_changes();
     },
-    (command) => {
-      sendCommand(model, command);
-    },
+    send,
   );
 
   const panel = h(
@@ -49,11 +73,15 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       ),
       note,
       status.element,
+      heldOut.element,
       settings.element,
       saving.element,
+      runs.element,
+      code.element,
     ),
   );
   el.append(panel);
+  followKernel(el, panel, signal);
   signal.addEventListener(
     "abort",
     () => {
@@ -67,6 +95,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     panel.dataset.state = current.state;
     controls.update(current.state);
     settings.setLocked(isUnderWay(current.state));
+    settings.setIdle(current.state === "idle");
     status.update(current);
   };
   const showValues = (): void => {
@@ -87,9 +116,15 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status"], showStatus, signal);
   observe(
     model,
-    ["save_as", "save_as_problem"],
+    ["docs_url", "outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
     () => {
-      saving.show(model.get("save_as"), model.get("save_as_problem"));
+      settings.setDocs(model.get("docs_url"));
+      settings.showOutlook(model.get("outlook"));
+      heldOut.update(model.get("held_out"));
+      runs.show(model.get("runs"));
+      runs.showDifferences(model.get("since_last_run"));
+      code.show(model.get("code"));
+      setText(note, model.get("responsive"));
     },
     signal,
   );
@@ -103,9 +138,17 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   );
   observe(
     model,
-    ["responsive"],
+    ["presets", "preset"],
     () => {
-      setText(note, model.get("responsive"));
+      settings.showPresets(model.get("presets"), model.get("preset"));
+    },
+    signal,
+  );
+  observe(
+    model,
+    ["save_as", "save_as_problem"],
+    () => {
+      saving.show(model.get("save_as"), model.get("save_as_problem"));
     },
     signal,
   );

@@ -1,8 +1,11 @@
+import { createAvailability } from "../shared/availability";
 import { h, setText } from "../shared/dom";
 import { createField, type FieldView } from "./field";
-import type { FieldSpec, Value } from "./model";
+import type { FieldSpec, Option, Outlook, Value } from "./model";
+import { createSection } from "./section";
 
-const HELP_HINT = "Point at a setting, or move to it, to read what it does.";
+const HELP_HINT =
+  "Point at a setting, or move to it, to read what it does. Arrow keys change a number.";
 
 export interface Settings {
   element: HTMLElement;
@@ -12,40 +15,85 @@ export interface Settings {
   showProblems(problems: Record<string, string>): void;
   /** Locks every field except those that may change while training. */
   setLocked(locked: boolean): void;
+  showPresets(presets: Option[], chosen: string): void;
+  showOutlook(outlook: Outlook): void;
+  /** A trial step can be made only while nothing else runs. */
+  setIdle(idle: boolean): void;
+  /** The address of the page on the method; empty: there is none. */
+  setDocs(url: string): void;
 }
+
+const CUSTOM: Option = { value: "custom", label: "Custom" };
 
 /** One field per parameter, in two groups, with a line that explains the one in view. */
 export function createSettings(
   idPrefix: string,
   commit: (name: string, value: string | boolean) => void,
+  choosePreset: (name: string) => void,
+  askForEstimate: () => void,
 ): Settings {
   const main = h("div", { class: "sp-grid" });
   const more = h("div", { class: "sp-grid" });
   const details = h(
     "details",
-    { class: "sp-more", open: true },
+    { class: "sp-more" },
     h("summary", { class: "sp-summary" }, "More settings"),
     more,
   );
   // Hidden from screen readers, which read the same text as the description of the field.
-  const help = h("p", { class: "sp-help", "aria-hidden": "true" }, HELP_HINT);
-  const element = h(
-    "div",
-    { class: "sp-settings", role: "group", "aria-label": "Settings" },
+  const helpText = h("span", { "aria-hidden": "true" }, HELP_HINT);
+  const docs = h("a", { class: "sp-link", target: "_blank", rel: "noreferrer" }, "Read more");
+  const docsInWords = h("span", { "aria-hidden": "true" });
+  const help = h("p", { class: "sp-help" }, helpText, " ", docs, docsInWords);
+  const preset = h("select", {
+    id: `${idPrefix}-preset`,
+    class: "sp-input sp-select",
+    "data-lm-suppress-shortcuts": "true",
+  });
+  const presetAvailability = createAvailability(preset);
+  preset.addEventListener("change", () => {
+    if (presetAvailability.available && preset.value !== CUSTOM.value) choosePreset(preset.value);
+  });
+  const outlook = h("p", { class: "sp-outlook", "aria-live": "polite" });
+  const estimate = h("button", { type: "button", class: "sp-button" }, "Estimate time");
+  const estimateAvailability = createAvailability(estimate);
+  estimate.addEventListener("click", () => {
+    if (estimateAvailability.available) askForEstimate();
+  });
+  const { element } = createSection(
+    "Settings",
+    { open: true },
+    h(
+      "div",
+      { class: "sp-field sp-preset" },
+      h("label", { for: preset.id, class: "sp-label" }, "Preset"),
+      preset,
+    ),
     main,
     details,
     help,
+    h("div", { class: "sp-row" }, outlook, estimate),
   );
 
   let fields: { spec: FieldSpec; view: FieldView }[] = [];
+  let docsUrl = "";
 
   const explain = (target: EventTarget | null): void => {
     const field = fields.find(
       ({ view }) => target instanceof Node && view.element.contains(target),
     );
-    setText(help, field ? `${field.spec.label}: ${field.spec.help}` : HELP_HINT);
+    const { label = "", help: text = "", section = "", unavailable = "" } = field?.spec ?? {};
+    setText(
+      helpText,
+      field ? `${label}: ${[unavailable, text].filter(Boolean).join(" ")}` : HELP_HINT,
+    );
+    docs.hidden = !docsUrl;
+    // Stays at the section of the last field: the keyboard comes to the link after the fields.
+    if (section || !docs.hash) docs.href = `${docsUrl}#${anchor(section)}`;
+    setText(docsInWords, section && !docsUrl ? `(docs/method.md, “${section}”)` : "");
   };
   const root = (): Document | ShadowRoot => element.getRootNode() as Document | ShadowRoot;
+  explain(null);
   element.addEventListener("focusin", (event) => {
     explain(event.target);
   });
@@ -83,11 +131,35 @@ export function createSettings(
       for (const { spec, view } of fields) {
         const problem = problems[spec.name] ?? "";
         view.showProblem(problem);
+        if (problem) element.open = true;
         if (problem && spec.group === "more") details.open = true;
       }
     },
     setLocked(locked) {
       for (const { spec, view } of fields) view.setAvailable(!locked || spec.live);
+      presetAvailability.set(!locked);
+    },
+    showPresets(presets, chosen) {
+      const options = chosen === CUSTOM.value ? [CUSTOM, ...presets] : presets;
+      preset.replaceChildren(...options.map(({ value, label }) => h("option", { value }, label)));
+      preset.value = chosen;
+    },
+    showOutlook({ text, warning }) {
+      setText(outlook, [warning, text].filter(Boolean).join(" "));
+      outlook.classList.toggle("sp-outlook-warning", warning !== "");
+    },
+    setIdle(idle) {
+      estimateAvailability.set(idle);
+    },
+    setDocs(url) {
+      if (url === docsUrl) return;
+      docsUrl = url;
+      explain(root().activeElement);
     },
   };
+}
+
+/** The name that GitHub gives to a heading. */
+function anchor(heading: string): string {
+  return heading.toLowerCase().replaceAll(" ", "-");
 }

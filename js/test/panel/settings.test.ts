@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { description, FIELDS, IDLE, leave, openPanel, press, RUNNING, type } from "./setup";
+import {
+  description,
+  FIELDS,
+  IDLE,
+  leave,
+  openPanel,
+  press,
+  RUNNING,
+  type,
+  type View,
+} from "./setup";
 
 afterEach(() => {
   document.body.replaceChildren();
@@ -131,10 +141,10 @@ describe("a problem", () => {
 
   it("unfolds the group that it is in", () => {
     const view = openPanel();
-    const details = view.el.querySelector("details");
-    if (details) details.open = false;
+    const groups = [...view.el.querySelectorAll<HTMLDetailsElement>("details:has(.sp-grid)")];
+    for (const group of groups) group.open = false;
     view.model.set("problems", { mask_fn: "wanted another" });
-    expect(details?.open).toBe(true);
+    expect(groups.map(({ open }) => open)).toEqual([true, true]);
   });
 });
 
@@ -171,5 +181,107 @@ describe("while a run is under way", () => {
     view.model.set("status", IDLE);
     expect(control.disabled).toBe(false);
     expect(control.readOnly).toBe(false);
+  });
+});
+
+describe("a preset", () => {
+  const chosen = (view: View): string[] =>
+    [...view.select("Preset").options].map(({ textContent }) => textContent);
+
+  it("is chosen from the list and filled in by Python", () => {
+    const view = openPanel();
+    const select = view.select("Preset");
+    expect([select.value, chosen(view)]).toEqual(["reference", ["Reference", "IOI"]]);
+    select.value = "ioi";
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+    expect(view.model.send.mock.calls).toEqual([[{ type: "preset", preset: "ioi" }]]);
+  });
+
+  it("is called custom when the settings are of no preset", () => {
+    const view = openPanel();
+    view.model.set("preset", "custom");
+    expect(view.select("Preset").value).toBe("custom");
+    expect(chosen(view)[0]).toBe("Custom");
+  });
+
+  it("cannot be chosen while a run is under way", () => {
+    expect(openPanel({ status: RUNNING }).select("Preset").disabled).toBe(true);
+  });
+});
+
+describe("what the training will take", () => {
+  it("is told before the start, and can be measured while nothing runs", () => {
+    const view = openPanel();
+    expect(view.el.textContent).toContain("32,491 edges, 400 steps.");
+    view.button("Estimate time").click();
+    expect(view.model.send.mock.calls).toEqual([[{ type: "command", command: "estimate" }]]);
+    view.model.set("status", RUNNING);
+    expect(view.button("Estimate time").disabled).toBe(true);
+  });
+
+  it("comes with a warning where it is too much", () => {
+    const view = openPanel({ outlook: { text: "400 steps.", warning: "Needs too much memory." } });
+    expect(view.el.querySelector(".sp-outlook-warning")?.textContent).toBe(
+      "Needs too much memory. 400 steps.",
+    );
+  });
+});
+
+describe("the help", () => {
+  const spec = FIELDS.map((field) => ({ ...field, section: "Masks and loss" }));
+
+  it("names the section of the documentation", () => {
+    const view = openPanel({ fields: spec });
+    view.control("Lambda").focus();
+    expect(view.el.textContent).toContain("(docs/method.md, “Masks and loss”)");
+  });
+
+  it("links to it where its address is known", () => {
+    const view = openPanel({ fields: spec, docs_url: "https://example.org/method.md" });
+    view.control("Lambda").focus();
+    const link = view.el.querySelector<HTMLAnchorElement>("a:not([hidden])");
+    expect(link?.href).toBe("https://example.org/method.md#masks-and-loss");
+    expect(view.el.textContent).not.toContain("docs/method.md,");
+    // The keyboard comes to it from another place.
+    link?.focus();
+    expect(document.activeElement).toBe(link);
+    expect(link?.href).toContain("#masks-and-loss");
+  });
+});
+
+describe("a number", () => {
+  it("is moved by the arrow keys and passed on when they are let go", () => {
+    const view = openPanel({ fields: FIELDS.map((field) => ({ ...field, step: 0, min: 0 })) });
+    const control = view.control("Learning rate");
+    control.focus();
+    press(control, "ArrowUp");
+    press(control, "ArrowUp");
+    expect(control.value).toBe("0.5");
+    expect(view.model.save_changes).not.toHaveBeenCalled();
+    control.dispatchEvent(new KeyboardEvent("keyup", { key: "ArrowUp", bubbles: true }));
+    expect(view.model.get("values")).toMatchObject({ learning_rate: "0.5" });
+    expect(view.model.save_changes).toHaveBeenCalledOnce();
+  });
+
+  it("stays where it is while it is locked", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    control.focus();
+    view.model.set("status", RUNNING);
+    press(control, "ArrowUp");
+    expect(control.value).toBe("20");
+  });
+});
+
+describe("a field that is of no use", () => {
+  it("is locked, and its description says why", () => {
+    const view = openPanel({
+      fields: FIELDS.map((field) => ({ ...field, unavailable: "There is no validation data." })),
+    });
+    const control = view.control("Lambda");
+    expect(control.disabled).toBe(true);
+    expect(description(view, control)).toEqual([
+      "There is no validation data. Weight of the regularizer.",
+    ]);
   });
 });

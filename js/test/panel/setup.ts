@@ -48,6 +48,11 @@ export const FIELDS: FieldSpec[] = [
   },
 ];
 
+export const PRESETS = [
+  { value: "reference", label: "Reference" },
+  { value: "ioi", label: "IOI" },
+];
+
 export const IDLE: Status = {
   state: "idle",
   step: 0,
@@ -91,6 +96,21 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     fields: FIELDS,
     values: Object.fromEntries(FIELDS.map(({ name, value }) => [name, value])),
     problems: {},
+    presets: PRESETS,
+    preset: "reference",
+    docs_url: "",
+    outlook: { text: "32,491 edges, 400 steps.", warning: "" },
+    held_out: {
+      last: "not measured yet",
+      last_step: null,
+      best: "",
+      best_step: null,
+      can_evaluate: false,
+      can_restore: false,
+    },
+    runs: [],
+    since_last_run: "",
+    code: "import sp_widget as sp\n",
     save_as: "prune_scores",
     save_as_problem: "",
     overwrite_prompt: "",

@@ -1,0 +1,65 @@
+import { createAvailability } from "../shared/availability";
+import { h, setText } from "../shared/dom";
+import { formatCount } from "./format";
+import type { Command, HeldOut } from "./model";
+
+export interface HeldOutView {
+  element: HTMLElement;
+  update(heldOut: HeldOut): void;
+}
+
+/** What the hard circuit does on the validation data, and the way back to the best one. */
+export function createHeldOut(send: (command: Command) => void): HeldOutView {
+  const last = createFact("hard circuit on validation data");
+  const best = createFact("best");
+  const [evaluate, canEvaluate] = button("Evaluate now", () => {
+    send("evaluate");
+  });
+  const [restore, canRestore] = button("Restore best", () => {
+    send("restore_best");
+  });
+  return {
+    element: h(
+      "div",
+      { class: "sp-heldout", role: "group", "aria-label": "Hard circuit on validation data" },
+      last.element,
+      best.element,
+      h("div", { class: "sp-buttons" }, evaluate, restore),
+    ),
+    update(heldOut) {
+      last.show(heldOut.last, heldOut.last_step);
+      best.show(heldOut.best || "–", heldOut.best_step);
+      canEvaluate.set(heldOut.can_evaluate);
+      canRestore.set(heldOut.can_restore);
+    },
+  };
+}
+
+interface Fact {
+  element: HTMLElement;
+  show(text: string, step: number | null): void;
+}
+
+function createFact(name: string): Fact {
+  const label = h("span", { class: "sp-fact-label" }, name);
+  const value = h("span", { class: "sp-fact-value" });
+  return {
+    element: h("span", { class: "sp-fact" }, label, " ", value),
+    show(text, step) {
+      setText(label, step === null ? name : `${name}, step ${formatCount(step)}`);
+      setText(value, text);
+    },
+  };
+}
+
+function button(
+  label: string,
+  press: () => void,
+): [HTMLButtonElement, ReturnType<typeof createAvailability>] {
+  const element = h("button", { type: "button", class: "sp-button" }, label);
+  const availability = createAvailability(element);
+  element.addEventListener("click", () => {
+    if (availability.available) press();
+  });
+  return [element, availability];
+}

@@ -1,0 +1,114 @@
+"""What the browser shows of a session, brought up to date by one thread at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sp_widget.session import Session, Snapshot
+from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.record import HardEvaluation
+from sp_widget.widget.chart import Chart
+from sp_widget.widget.circuit import CircuitView
+from sp_widget.widget.fields import text_of
+from sp_widget.widget.live_circuit import LiveCircuit
+from sp_widget.widget.namespace import Delivery
+from sp_widget.widget.panel import ControlPanel
+from sp_widget.widget.runs import FinishedRun, Runs, in_chart, in_panel, since_last
+from sp_widget.widget.status import held_out_of, status_of
+
+SECONDS_BETWEEN_SUMMARIES = 1.0
+
+
+class Screen:
+    """Panel, chart and circuit view as they follow a session."""
+
+    def __init__(
+        self,
+        panel: ControlPanel,
+        chart: Chart,
+        circuit: CircuitView,
+        session: Session,
+        runs: Runs,
+        delivery: Delivery,
+        *,
+        validation: bool,
+        n_batches: int,
+        n_edges: int,
+        wake: Callable[[], None],
+    ) -> None:
+        self._panel = panel
+        self._chart = chart
+        self._session = session
+        self._runs = runs
+        self._delivery = delivery
+        self._validation = validation
+        self._n_batches = n_batches
+        self._n_edges = n_edges
+        self._live_circuit = LiveCircuit(circuit, session, wake)
+        self._drawn: tuple[int, bool] = (0, True)
+        self._described_at = 0.0
+        self._drawn_runs: tuple[FinishedRun, ...] = ()
+        self._drawn_evaluations: tuple[HardEvaluation, ...] = ()
+
+    @property
+    def messages_per_update(self) -> int:
+        """Messages that one `show` sends while training: the panel's, the chart's, and one more
+        for a new evaluation."""
+        return self._chart.messages_per_update + 2
+
+    def show(
+        self, snapshot: Snapshot, *, config: SubnetworkProbingConfig, notice: str, code: str
+    ) -> float | None:
+        """Bring everything up to date with `snapshot`.
+
+        Args:
+            config: of the run, or of the run that would start now.
+            notice: a sentence for the person; without one, where the scores are.
+            code: the Python that repeats the run.
+
+        Returns the seconds after which to call it again; `None`: when something changes.
+        """
+        self._draw(snapshot)
+        runs = self._runs.all
+        self._panel.update(
+            status=status_of(
+                snapshot,
+                epochs=config.epochs,
+                n_steps=config.epochs * self._n_batches,
+                n_edges=self._n_edges,
+                message=notice or self._delivery.outcome,
+            ),
+            overwrite_prompt=self._delivery.question,
+            held_out=held_out_of(
+                snapshot,
+                validation=self._validation,
+                target=text_of("faithfulness_target", config),
+            ),
+            runs=in_panel(runs),
+            since_last_run=since_last(runs, config),
+            code=code,
+        )
+        return self._live_circuit.follow(snapshot)
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        drawing = (snapshot.run, snapshot.state == "idle")
+        anew = drawing != self._drawn
+        if anew:
+            self._chart.clear()
+            self._drawn = drawing
+        records = self._session.records(self._chart.n_steps)
+        self._chart.append(records)
+        if records or anew:
+            self._chart.draw()
+        now = time.monotonic()
+        if snapshot.state != "running" or now - self._described_at > SECONDS_BETWEEN_SUMMARIES:
+            self._described_at = now
+            self._chart.describe()
+        if snapshot.evaluations != self._drawn_evaluations:
+            self._drawn_evaluations = snapshot.evaluations
+            self._chart.show_evaluations(snapshot.evaluations)
+        runs = self._runs.all
+        if runs is not self._drawn_runs:
+            self._drawn_runs = runs
+            self._chart.show_runs(in_chart(runs))
