@@ -23,14 +23,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.footprint import KEPT_HEAP
 from benchmarks.peers.environment import ROOT, reference_python
 from benchmarks.shapes import SHAPES, Shape, dataloader
 
 _AGREEMENT = 1e-3
 """How far scores may differ; trained in float32."""
-
-KEPT_HEAP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""For glibc: memory once taken from the system is kept, so that it is not zeroed anew."""
 
 
 @dataclass

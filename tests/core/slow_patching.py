@@ -40,7 +40,7 @@ class SlowRun:
         """Modules are being called by a hook: as they are."""
 
     def logits(self, tokens: Tensor) -> Tensor:
-        blocks = [_Block(self, layer, block) for layer, block in enumerate(self.bridge.blocks)]
+        blocks = [SlowBlock(self, layer, block) for layer, block in enumerate(self.bridge.blocks)]
         final = getattr(self.bridge, "ln_final", None)
         if self.bridge.cfg.architecture == "OPTForCausalLM":
             final = self.bridge.original_model.model.decoder.final_layer_norm
@@ -114,7 +114,7 @@ class SlowRun:
         return change
 
 
-class _Block:
+class SlowBlock:
     """The hooks of one block."""
 
     def __init__(self, run: SlowRun, layer: int, block: Any) -> None:

@@ -44,7 +44,7 @@ def _mean(sources: Tensor) -> Tensor:
 
 
 def _assert_same(ablations: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(ablations, expected.expand_as(ablations), atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(ablations, expected.expand_as(ablations), atol=1e-5, rtol=1e-5)
 
 
 def _first_prompts() -> Tensor:

@@ -13,7 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sp_widget.core.base_graph import BaseGraph
 from sp_widget.core.graph import BlockShape, Graph
+from sp_widget.core.node_graph import NodeGraph
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
 from sp_widget.core.scores import top_edges
 from sp_widget.errors import ArgumentError
@@ -31,7 +33,7 @@ def graph_of(case: dict[str, Any]) -> Graph:
     return Graph(blocks, True, None if positions is None else len(positions))
 
 
-def masks(graph: Graph, names: list[str]) -> Tensor:
+def masks(graph: BaseGraph, names: list[str]) -> Tensor:
     """The flat mask of the edges of these names (`2:A0.0->Resid End` at position 2)."""
     by_name = {str(edge): edge for edge in graph.edges}
     flat = torch.zeros(graph.n_edges, dtype=torch.bool)
@@ -39,7 +41,7 @@ def masks(graph: Graph, names: list[str]) -> Tensor:
     return flat
 
 
-def names(graph: Graph, flat: Tensor) -> set[str]:
+def names(graph: BaseGraph, flat: Tensor) -> set[str]:
     by_place = {int(graph.flat_index([edge])): str(edge) for edge in graph.edges}
     return {by_place[place] for place in flat.nonzero().flatten().tolist()}
 
@@ -99,6 +101,42 @@ def test_attention_both_ways_carries_to_earlier_positions() -> None:
     circuit = model.graph.split(masks(model.graph, ["1:Resid Start->A0.0.V", "0:A0.0->Resid End"]))
     carrying = model.graph.flatten(edges_on_paths(model, circuit))
     assert int(carrying.sum()) == 2
+
+
+@pytest.mark.parametrize(
+    ("circuit", "idle"),
+    [
+        (["Resid Start->Resid Mid 0", "Resid Mid 0->Resid Post 0"], 2),
+        (["A1.0->Resid Mid 1", "Resid Mid 1->Resid End"], 2),
+        (
+            [
+                *("A0.1->Resid Mid 0", "MLP 0->Resid Post 0", "A1.0->Resid Mid 1"),
+                *("Resid Mid 1->Resid End", "Resid Post 0->Resid Mid 1", "MLP 1->Resid End"),
+            ],
+            0,
+        ),
+        (["A0.1->Resid Mid 0", "MLP 1->Resid End"], 2),
+    ],
+    ids=["read by nobody", "fed by nobody", "all carry", "a gap between"],
+)
+def test_dead_ends_among_streams_are_found(circuit: list[str], idle: int) -> None:
+    """Heads and MLP of the first block read the input without an edge; later ones a stream."""
+    graph = NodeGraph([BlockShape(2, 2)] * 2)
+    carrying = on_paths(graph, masks(graph, circuit), causal=True, outputs=range(1))
+    assert int(carrying.sum()) == len(circuit) - idle
+
+
+@pytest.mark.parametrize(
+    ("head", "carries"), [("1:A1.0", True), ("0:A1.0", False), ("1:Resid Post 0", False)]
+)
+def test_only_heads_carry_a_stream_to_later_positions(head: str, carries: bool) -> None:
+    graph = NodeGraph([BlockShape(2, 2)] * 2, seq_len=2)
+    circuit = [
+        *("0:A0.0->Resid Mid 0", "0:Resid Mid 0->Resid Post 0"),
+        *(f"{head}->Resid Mid 1", "1:Resid Mid 1->Resid End"),
+    ]
+    carrying = on_paths(graph, masks(graph, circuit), causal=True, outputs=range(1, 2))
+    assert int(carrying.sum()) == (4 if carries else 0)
 
 
 def test_masks_of_another_model_are_refused(model: PatchableModel) -> None:
