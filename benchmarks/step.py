@@ -4,8 +4,13 @@ same bridge to its activations; and the peak memory of the process that did both
     python -m benchmarks.step                      # GPT-2-small shape, two threads
     python -m benchmarks.step --shape small
 
-The two are timed in turn, A B A B ..., so that a machine whose speed drifts slows both; the
-ratio is the median of the ratios of neighbours.
+The lower bound counts operations: a plain pass makes those of two forward passes (backward to
+the activations costs as much as forward), a step makes six more for every edge, token and
+dimension of the residual stream: two for what a destination reads, two for the mask's gradient,
+two for the source's.
+
+Steps and plain passes are timed in turn, A B A B ..., so that a machine whose speed drifts slows
+both; the ratio is the median of the ratios of neighbours.
 """
 
 from __future__ import annotations
@@ -19,8 +24,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.shapes import SHAPES, boot, dataloader
+from benchmarks.shapes import SHAPES, Shape, boot, dataloader
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.trainer import SubnetworkProbing
@@ -37,6 +43,13 @@ def plain_pass(bridge: Any, tokens: torch.Tensor) -> None:
     with bridge.hooks(fwd_hooks=[("blocks.0.hook_in", start_here)]):
         logits = bridge(tokens)
     torch.autograd.grad(logits[:, -1].logsumexp(-1).sum(), kept["embed"])
+
+
+def lower_bound(bridge: Any, shape: Shape, tokens: torch.Tensor, n_edges: int) -> float:
+    """Operations of a step ÷ operations of a plain forward + backward pass."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        bridge(tokens)
+    return 1 + 6 * n_edges * tokens.numel() * shape.d_model / (2 * counter.get_total_flops())
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -83,6 +96,8 @@ def main() -> None:
         f"ratio                {statistics.median(ratios):8.2f}   "
         f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
     )
+    bound = lower_bound(bridge, shape, tokens, model.n_edges)
+    print(f"lower bound          {bound:8.2f}   (operations)")
     print(f"peak memory          {peak_memory_gb():8.2f} GB")
 
 
