@@ -15,8 +15,8 @@ from sp_widget.core.engine import Engine
 from sp_widget.core.hooked_reader import float64_copy
 from sp_widget.core.masks import mask_values
 from sp_widget.core.node_engine import NodeEngine
+from sp_widget.core.patch import Patch
 from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.tape import Patch
 from sp_widget.core.types import MaskFn
 from sp_widget.errors import ModelCheckError
 

@@ -1,29 +1,7 @@
-"""The patched run: forward and backward over the graph, at about the cost of a plain run.
-
-Notation, for one example at one token position (method and names: see `docs/method.md`):
-
-    c_s   what source s writes in the current run        a_s   its patch activation
-    D_s   = a_s - c_s, the buffer of differences         m_ds  mask value of the edge s -> d
-    x_d   = r_d + sum_s m_ds D_s                         what destination d reads
-
-With `base_d = sum_s a_s + biases`, the stream that d would read if every edge were patched,
-
-    x_d   = base_d + sum_s (m_ds - 1) D_s
-
-so the ordinary stream r need not be carried along, and its gradient comes for free:
-
-    dL/dm_ds = x_d' . D_s            dL/dc_s = sum_d (1 - m_ds) x_d'        (' : gradient)
-
-A few blocks go together. What all of them read from the blocks before is one product: the inputs
-of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of the
-buffer like any source, each read with weight 1 by its own block. Going back, the gradient of a
-stream takes the stream's place, and what the sources of a few blocks get is collected from all
-later streams at once.
-"""
+"""Runs one model, plain or patched edge by edge: `patched_run` has the formulas."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,20 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.core.architecture import Architecture, RunInputs
+from sp_widget.core.block_run import heads_together
+from sp_widget.core.chunks import BLOCKS_AT_ONCE, chunks_of
 from sp_widget.core.graph import Graph, on_device
 from sp_widget.core.nodes import Attention
-from sp_widget.core.tape import BlockTape, Patch, Positions, Tape, Workspace, by_group
-
-ALL_POSITIONS = slice(None)
+from sp_widget.core.patch import ALL_POSITIONS, Patch, Positions
+from sp_widget.core.patched_run import PatchedRun
+from sp_widget.core.workspace import Workspace
 
 _TOKENS_AT_ONCE = 512
 """Matrix products of fewer rows are slower, and of more rows not much quicker."""
 
 _MLP_COPIES = 8
 """Tensors of the MLP's hidden size that autograd keeps at most."""
-
-_BLOCKS_AT_ONCE = 4
-"""Blocks that go together. More of them make larger and quicker products, but larger buffers."""
 
 
 class Engine:
@@ -54,14 +31,10 @@ class Engine:
         self.architecture = architecture
         self.graph = graph
         self._free: dict[tuple[object, ...], Workspace] = {}
-        n_blocks = len(graph.spans)
-        self._chunks = [
-            range(start, min(start + _BLOCKS_AT_ONCE, n_blocks))
-            for start in range(0, n_blocks, _BLOCKS_AT_ONCE)
-        ]
-        base_weights = torch.zeros(len(graph.dests), _BLOCKS_AT_ONCE)
+        self._chunks = chunks_of(graph)
+        base_weights = torch.zeros(len(graph.dests), BLOCKS_AT_ONCE)
         for index, span in enumerate(graph.spans):
-            base_weights[span.rows.start : span.rows.stop, index % _BLOCKS_AT_ONCE] = 1
+            base_weights[span.rows.start : span.rows.stop, index % BLOCKS_AT_ONCE] = 1
         self._base_weights = {base_weights.device: base_weights}
 
     def on(self, model: Any) -> Engine:
@@ -94,7 +67,7 @@ class Engine:
             if attention.post_norm is None:
                 written.view(len(written), -1, d_model).copy_(torch.bmm(z, attention.w_out))
             else:
-                written[0] = attention.post_norm(self._attention_out(z, attention, resid))
+                written[0] = attention.post_norm(heads_together(z, attention, batch))
             after = self._after_attention(resid, written, attention)
             reads.append(resid if block.parallel else after)
             if block.mlp is not None and span.mlp_src is not None:
@@ -103,11 +76,6 @@ class Engine:
             resid = after
         reads.append(resid)
         return outputs, torch.stack(reads), self.architecture.unembed(resid)
-
-    @staticmethod
-    def _attention_out(z: Tensor, attention: Attention, like: Tensor) -> Tensor:
-        out = torch.bmm(z, attention.w_out).sum(0).view_as(like)
-        return out if attention.b_out is None else out + attention.b_out
 
     @staticmethod
     def _after_attention(resid: Tensor, written: Tensor, attention: Attention) -> Tensor:
@@ -170,292 +138,54 @@ class Engine:
         if self.graph.seq_len is not None:
             weights = weights.expand(batch, -1, -1, -1)
         weights = weights.reshape(-1, *weights.shape[2:])
-        logits: Tensor = _PatchedRun.apply(  # type: ignore[no-untyped-call]
+        logits: Tensor = _Differentiable.apply(  # type: ignore[no-untyped-call]
             weights, self, inputs, patch, positions, recompute
         )
         return logits
 
-    def forward(
-        self,
-        weights: Tensor,
-        inputs: RunInputs,
-        patch: Patch,
-        positions: Positions,
-        graph: bool,
-        recompute: bool,
-    ) -> tuple[Tensor, Tape]:
-        """Logits, and the tape for `backward` (which only works with `graph`).
-
-        `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask
-        values: all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
-        """
-        space = self._workspace(inputs.embed, graph)
-        patch.write_difference(slice(1), inputs.embed.unsqueeze(0), space.diff[:1])
-        blocks = []
-        for chunk in self._chunks:
-            self._read(space, weights, patch, chunk)
-            first = self.graph.spans[chunk.start]
-            for index in chunk:
-                span = self.graph.spans[index]
-                own = range(first.n_sources, span.n_sources)
-                self._add_product(space, weights, span.rows, own)
-                at = self._mlp_positions(index, positions)
-                block_tape = self._block_forward(space, weights, inputs, patch, index, at, graph)
-                blocks.append(None if recompute else block_tape)
-        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        resid = patch.base(-1, len(inputs.embed))[:, positions] + self._read_end(
-            space.mask_weights(weights), space.diff, positions
-        )
-        with torch.set_grad_enabled(graph):
-            resid.requires_grad_(graph)
-            logits = self.architecture.unembed(resid)
-        tape = Tape(space, weights, inputs, patch, positions, blocks, (resid, logits))
-        return logits.detach(), tape
-
-    def _block_forward(
-        self,
-        space: Workspace,
-        weights: Tensor,
-        inputs: RunInputs,
-        patch: Patch,
-        index: int,
-        at: Positions,
-        graph: bool,
-    ) -> BlockTape:
-        """Run the nodes of one block, and write their differences to `space.diff`.
-
-        `at`: where the MLP runs.
-        """
-        block, span, diff = self.architecture.blocks[index], self.graph.spans[index], space.diff
-        streams = space.streams(span.rows)
-        attended = self._attend(index, streams, inputs, graph)
-        written = attended.mixed.detach()
-        if block.attention.post_norm is None:
-            written = torch.bmm(written, block.attention.w_out)
-        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
-        written = written.view_as(diff[heads]).to(diff.device)
-        patch.write_difference(heads, written, diff[heads])
-        if span.mlp_row is None or span.mlp_src is None:
-            return attended
-        if not block.parallel:
-            # Its base has the attention of its own block in it.
-            before, after = patch.base(slice(2 * index, 2 * index + 2), len(inputs.embed))
-            streams[-1] += after - before
-            row = range(span.mlp_row, span.mlp_row + 1)
-            self._add_product(space, weights, row, span.attn_srcs)
-        tape = self._with_mlp(index, attended, streams[-1][:, at], graph)
-        assert tape.mlp_out is not None
-        written = tape.mlp_out.detach().to(diff.device).unsqueeze(0)
-        own = slice(span.mlp_src, span.mlp_src + 1)
-        patch.write_difference(own, written, diff[own][:, :, at], at)
-        return tape
-
-    def _mlp_positions(self, index: int, positions: Positions) -> Positions:
-        """The last MLP is read by `Resid End` alone: it runs only where logits are wanted."""
-        return positions if index == len(self.graph.spans) - 1 else ALL_POSITIONS
-
-    def _attend(self, index: int, streams: Tensor, inputs: RunInputs, graph: bool) -> BlockTape:
-        """Attention up to what its heads mix."""
-        block, n_rows = self.architecture.blocks[index], len(self.graph.spans[index].attn_rows)
-        attention, x = block.attention, streams[:n_rows].flatten(1, 2).to(block.device)
-        projected, saved = attention.project_in.forward(x)
-        with torch.set_grad_enabled(graph):
-            projected.requires_grad_(graph)
-            mixed = attention.mix(projected, len(inputs.embed), inputs.attention[index])
-            if attention.post_norm is not None:
-                mixed = attention.post_norm(self._attention_out(mixed, attention, inputs.embed))
-        return BlockTape(saved, projected, mixed)
-
-    def _with_mlp(self, index: int, tape: BlockTape, stream: Tensor, graph: bool) -> BlockTape:
-        """The tape of a block with that of its MLP, if it has one; `stream` is what that reads."""
-        block = self.architecture.blocks[index]
-        if block.mlp is None:
-            return tape
-        with torch.set_grad_enabled(graph):
-            # `data`, as autograd counts changes of the whole buffer: other blocks write to it.
-            mlp_in = stream.data.to(block.device).requires_grad_(graph)
-            return replace(tape, mlp_in=mlp_in, mlp_out=block.mlp(mlp_in))
-
-    def backward(
-        self, tape: Tape, grad_logits: Tensor, dtype: torch.dtype
-    ) -> Float[Tensor, "groups dests bases+sources"]:
-        """Gradient of the loss with respect to `weights`, in `dtype`; those of the bases are left
-        out."""
-        space, spans = tape.space, self.graph.spans
-        (grad_resid,) = torch.autograd.grad(tape.end[1], tape.end[0], grad_logits)
-        grad_weights = torch.zeros_like(
-            tape.weights, dtype=dtype, memory_format=torch.contiguous_format
-        )
-        grad_masks = space.mask_weights(grad_weights)
-        self._end_masks(tape, grad_resid, grad_masks)
-
-        for chunk in reversed(self._chunks):
-            rows, srcs = self._chunk_rows(chunk), self._chunk_srcs(chunk)
-            grad = space.grad[: len(srcs)]
-            self._collect(tape, grad, grad_resid, srcs, range(rows.stop, self.graph.end_row))
-            for index in reversed(chunk):
-                span = spans[index]
-                own = slice(span.n_sources - srcs.start, None)
-                self._block_backward(tape, index, grad[own], grad_masks)
-                # What it read from the earlier blocks of its chunk, whose turn comes next ...
-                before = range(srcs.start, span.n_sources)
-                self._pull_masks(tape, grad_masks, span.rows, before)
-                self._pull_sources(tape, grad[: len(before)], span.rows, before)
-            # ... and what the whole chunk read from all blocks before it, in one product.
-            self._pull_masks(tape, grad_masks, rows, range(srcs.start))
-        self.release(tape)
-        return grad_weights
-
-    def _block_backward(self, tape: Tape, index: int, grad: Tensor, grad_masks: Tensor) -> None:
-        """Turn the streams that a block reads into their gradients, from those of what it writes.
-
-        `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
-        """
-        block, span = self.architecture.blocks[index], self.graph.spans[index]
-        attention, streams = block.attention, tape.space.streams(span.rows)
-        at = self._mlp_positions(index, tape.positions)
-        block_tape = tape.blocks.pop()  # What a block kept is free as soon as its turn is over.
-        if block_tape is None:
-            block_tape = self._attend(index, streams, tape.inputs, graph=True)
-            block_tape = self._with_mlp(index, block_tape, streams[-1][:, at], graph=True)
-        n_heads = len(span.attn_srcs)
-        if block_tape.mlp_in is not None and block_tape.mlp_out is not None:
-            assert span.mlp_row is not None
-            (grad_mlp_in,) = torch.autograd.grad(
-                block_tape.mlp_out, block_tape.mlp_in, grad[n_heads][:, at].to(block.device)
-            )
-            if at != ALL_POSITIONS:
-                streams[-1].zero_()
-            streams[-1][:, at] = grad_mlp_in
-            if not block.parallel:
-                row = range(span.mlp_row, span.mlp_row + 1)
-                self._pull_masks(tape, grad_masks, row, span.attn_srcs)
-                self._pull_sources(tape, grad[:n_heads], row, span.attn_srcs)
-
-        grad_mixed = grad[:n_heads].flatten(1, 2).to(block.device)
-        if attention.post_norm is None:
-            grad_mixed = torch.bmm(grad_mixed, attention.w_out.transpose(1, 2))
-        mixed, projected = block_tape.mixed, block_tape.projected
-        (grad_projected,) = torch.autograd.grad(mixed, projected, grad_mixed.view_as(mixed))
-        streams = streams[: len(span.attn_rows)].flatten(1, 2)
-        x = streams.to(block.device)
-        attention.project_in.backward(grad_projected, x, projected.detach(), block_tape.saved)
-        if x is not streams:
-            streams.copy_(x)
-
-    # --- products with the masks ------------------------------------------------------------
-
-    def _read(self, space: Workspace, weights: Tensor, patch: Patch, chunk: range) -> None:
-        """What the blocks of a chunk read from their bases and from the blocks before them."""
-        rows, groups = self._chunk_rows(chunk), weights.shape[0]
-        space.start_at(rows.start)
-        bases = slice(2 * chunk.start, 2 * chunk.stop, 2)
-        space.bases[: len(chunk)] = patch.base(bases, space.bases.shape[1])
-        n_cols = len(space.bases) + self.graph.spans[chunk.start].n_sources
-        torch.bmm(
-            weights[:, rows.start : rows.stop, :n_cols],
-            by_group(space.rows[:n_cols], groups),
-            out=by_group(space.streams(rows), groups),
-        )
-
-    @staticmethod
-    def _add_product(space: Workspace, weights: Tensor, rows: range, srcs: range) -> None:
-        """Add to the streams of `rows` what they read from `srcs`."""
-        if len(srcs) == 0:
-            return
-        groups = weights.shape[0]
-        diff = by_group(space.diff[srcs.start : srcs.stop], groups)
-        cut = space.mask_weights(weights)[:, rows.start : rows.stop, srcs.start : srcs.stop]
-        by_group(space.streams(rows), groups).baddbmm_(cut, diff)
-
-    @staticmethod
-    def _pull_masks(tape: Tape, grad_masks: Tensor, rows: range, srcs: range) -> None:
-        """Gradients of the masks between `srcs` and `rows`, whose streams are gradients by now."""
-        if len(srcs) == 0:
-            return
-        groups = tape.weights.shape[0]
-        pulled = by_group(tape.space.streams(rows), groups)
-        diff = by_group(tape.space.diff[srcs.start : srcs.stop], groups)
-        target = grad_masks[:, rows.start : rows.stop, srcs.start : srcs.stop]
-        target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
-
-    @staticmethod
-    def _pull_sources(tape: Tape, grad: Tensor, rows: range, srcs: range, beta: float = 1) -> None:
-        """Add to `beta grad` what `rows` give back to `srcs`.
-
-        `grad`: `[srcs, batch, seq, d_model]`.
-        """
-        if len(srcs) == 0:
-            return
-        space, groups = tape.space, tape.weights.shape[0]
-        weights = space.mask_weights(tape.weights)
-        weights = weights[:, rows.start : rows.stop, srcs.start : srcs.stop]
-        pulled = by_group(space.streams(rows), groups)
-        by_group(grad, groups).baddbmm_(weights.transpose(1, 2), pulled, beta=beta, alpha=-1)
-
-    def _collect(
-        self, tape: Tape, grad: Tensor, grad_resid: Tensor, srcs: range, later: range
-    ) -> None:
-        """Write what the rows `later` and `Resid End` give back to `srcs` to `grad`."""
-        if len(later) == 0:
-            grad.zero_()
-        else:
-            self._pull_sources(tape, grad, later, srcs, beta=0)
-        row = self._end_row(tape.space.mask_weights(tape.weights), len(grad_resid), tape.positions)
-        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
-        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
-        grad[:, :, tape.positions].addcmul_(weights.reshape(shape), grad_resid, value=-1)
-
-    def _end_row(self, weights: Tensor, batch: int, positions: Positions) -> Tensor:
-        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
-        `[batch, positions, sources]`."""
-        row = weights[:, -1]
-        if self.graph.seq_len is None:
-            return row
-        return row.view(batch, -1, row.shape[-1])[:, positions]
-
-    def _read_end(self, weights: Tensor, diff: Tensor, positions: Positions) -> Tensor:
-        """What `Resid End` reads beside its base at `positions`: `[batch, positions, d_model]`."""
-        at = diff[:, :, positions]
-        row = self._end_row(weights, diff.shape[1], positions).flatten(0, -2)
-        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
-        return out.view(at.shape[1:])
-
-    def _end_masks(self, tape: Tape, grad_resid: Tensor, grad_masks: Tensor) -> None:
-        """Gradients of the masks of `Resid End`."""
-        at = tape.space.diff[:, :, tape.positions]
-        target = self._end_row(grad_masks, len(grad_resid), tape.positions)
-        n_groups = target.shape[:-1].numel()
-        flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
-        pulled = grad_resid.reshape(n_groups, 1, -1)
-        target.copy_((pulled @ flat.transpose(1, 2)).view_as(target))
-
     # --- buffers ----------------------------------------------------------------------------
 
-    def _chunk_rows(self, chunk: range) -> range:
-        """All destinations of the blocks of a chunk."""
-        spans = self.graph.spans
-        return range(spans[chunk.start].rows.start, spans[chunk.stop - 1].rows.stop)
-
-    def _chunk_srcs(self, chunk: range) -> range:
-        """All sources of the blocks of a chunk."""
-        spans = self.graph.spans
-        end = spans[chunk.stop].n_sources if chunk.stop < len(spans) else len(self.graph.srcs)
-        return range(spans[chunk.start].n_sources, end)
-
-    def _workspace(self, embed: Tensor, graph: bool) -> Workspace:
+    def workspace(self, embed: Tensor, graph: bool) -> Workspace:
         """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
         kept = self._free.pop((graph, *embed.shape), None)
         if kept is not None:
             return kept
         n_sources, n_streams, n_grad = self._buffer_rows(graph)
-        return Workspace(embed, _BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, graph)
+        return Workspace(embed, BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, graph)
+
+    def release(self, run: PatchedRun) -> None:
+        """Keep the buffers of a run for the next one."""
+        key = (run.space.graph, *run.inputs.embed.shape)
+        self._free[key] = run.space
+
+    def patched_run(
+        self,
+        weights: Float[Tensor, "groups dests bases+sources"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+        recompute: bool,
+        graph: bool,
+    ) -> PatchedRun:
+        """A run in buffers that nobody else uses; see `release`."""
+        space = self.workspace(inputs.embed, graph)
+        return PatchedRun(
+            self.architecture,
+            self.graph,
+            self._chunks,
+            space,
+            weights,
+            inputs,
+            patch,
+            positions,
+            recompute,
+        )
 
     def _buffer_rows(self, graph: bool) -> tuple[int, int, int]:
         """Rows of a run's buffers: sources, streams, and sources that go backward together."""
-        chunk_rows = [len(self._chunk_rows(chunk)) for chunk in self._chunks]
+        chunk_rows = [len(chunk.rows) for chunk in self._chunks]
         n_streams = sum(chunk_rows) if graph else max(chunk_rows)
-        n_grad = max(len(self._chunk_srcs(chunk)) for chunk in self._chunks) if graph else 0
+        n_grad = max(len(chunk.srcs) for chunk in self._chunks) if graph else 0
         return len(self.graph.srcs), n_streams, n_grad
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
@@ -464,7 +194,7 @@ class Engine:
         Exact for the buffers; for what autograd keeps inside the nodes, an upper estimate.
         """
         batch, seq, d_model = embed.shape
-        buffers = (_BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
+        buffers = (BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
         inside = self.kept_inside(seq)
         kept = max(inside) if recompute else sum(inside)
         return batch * seq * (buffers + kept) * embed.element_size()
@@ -478,18 +208,13 @@ class Engine:
             for block in self.architecture.blocks
         ]
 
-    def release(self, tape: Tape) -> None:
-        """Give back the buffers of a run."""
-        key = (tape.space.graph, *tape.inputs.embed.shape)
-        self._free[key] = tape.space
 
-
-class _PatchedRun(torch.autograd.Function):
-    """`Engine.forward` and `Engine.backward` as one differentiable operation."""
+class _Differentiable(torch.autograd.Function):
+    """A `PatchedRun` as one differentiable operation."""
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         weights: Tensor,
         engine: Engine,
         inputs: RunInputs,
@@ -497,22 +222,20 @@ class _PatchedRun(torch.autograd.Function):
         positions: Positions,
         recompute: bool,
     ) -> Tensor:
-        needs_grad = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
+        needs_grad = bool(ctx.needs_input_grad[0])
         # Masks are trained in float32 whatever the precision of the model.
-        ctx.dtype = weights.dtype  # type: ignore[attr-defined]
+        ctx.dtype = weights.dtype
         weights = weights.to(inputs.embed.dtype)
-        logits, tape = engine.forward(weights, inputs, patch, positions, needs_grad, recompute)
+        run = engine.patched_run(weights, inputs, patch, positions, recompute, needs_grad)
+        logits = run.forward()
         if needs_grad:
-            ctx.engine, ctx.tape = engine, tape  # type: ignore[attr-defined]
+            ctx.engine, ctx.run = engine, run
         else:
-            engine.release(tape)
+            engine.release(run)
         return logits
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, grad_logits: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        engine: Engine = ctx.engine  # type: ignore[attr-defined]
-        tape: Tape = ctx.tape  # type: ignore[attr-defined]
-        dtype: torch.dtype = ctx.dtype  # type: ignore[attr-defined]
-        return engine.backward(tape, grad_logits, dtype), None, None, None, None, None
+    def backward(ctx: Any, grad_logits: Tensor) -> tuple[Tensor | None, ...]:
+        grad_weights = ctx.run.backward(grad_logits, ctx.dtype)
+        ctx.engine.release(ctx.run)
+        return grad_weights, None, None, None, None, None

@@ -21,11 +21,11 @@ from torch.utils.checkpoint import checkpoint
 
 from sp_widget.core.architecture import Architecture, RunInputs
 from sp_widget.core.base_graph import DestModule
-from sp_widget.core.engine import ALL_POSITIONS, Engine
+from sp_widget.core.engine import Engine
 from sp_widget.core.graph import Graph
 from sp_widget.core.node_graph import NodeGraph
 from sp_widget.core.nodes import Attention, AttentionInputs, Block
-from sp_widget.core.tape import Patch, Positions
+from sp_widget.core.patch import ALL_POSITIONS, Patch, Positions
 
 _STREAM_COPIES = 3
 """Tensors of the residual stream's size that autograd keeps of a block."""

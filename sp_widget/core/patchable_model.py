@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from sp_widget.core.architecture import Architecture, is_close
 from sp_widget.core.data import is_whole_number
-from sp_widget.core.engine import ALL_POSITIONS, Engine
+from sp_widget.core.engine import Engine
 from sp_widget.core.graph import DestNode, Edge, Graph, SrcNode
 from sp_widget.core.node_engine import NodeEngine
 from sp_widget.core.node_graph import NodeGraph
-from sp_widget.core.tape import Patch
+from sp_widget.core.patch import ALL_POSITIONS, Patch
 from sp_widget.core.types import OutputSlice
 from sp_widget.errors import ArgumentError, UnsupportedModelError
 

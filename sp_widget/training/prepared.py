@@ -11,8 +11,8 @@ from torch import Tensor
 from sp_widget.core.ablations import Side, ablate_batch, dataset_mean, prompts
 from sp_widget.core.architecture import RunInputs
 from sp_widget.core.data import PromptDataLoader, PromptPairBatch
+from sp_widget.core.patch import Patch
 from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.tape import Patch
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.figures import in_full_precision
 from sp_widget.training.patch_cache import choose_mode, patch_bytes, store

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from sp_widget.core.check import ModelCheck, check_model
-from sp_widget.core.engine import Engine
 from sp_widget.core.nodes import NormedLinear
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
+from sp_widget.core.patched_run import PatchedRun
 from sp_widget.errors import ModelCheckError
 from tests import models
 
@@ -96,13 +96,13 @@ def test_a_wrong_gradient_of_a_node_breaks_gradients(monkeypatch: pytest.MonkeyP
 def test_gradients_of_one_prompt_alone_break_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake of summing over prompts what belongs to each."""
     model = patchable_model(models.bridge("gpt2"))
-    right = Engine.backward
+    right = PatchedRun.backward
 
-    def wrong(self: Engine, tape: Any, grad_logits: Tensor, dtype: torch.dtype) -> Tensor:
-        gradient = right(self, tape, grad_logits, dtype)
+    def wrong(self: PatchedRun, grad_logits: Tensor, dtype: torch.dtype) -> Tensor:
+        gradient = right(self, grad_logits, dtype)
         return gradient.mean(0, keepdim=True).expand_as(gradient).clone()
 
-    monkeypatch.setattr(Engine, "backward", wrong)
+    monkeypatch.setattr(PatchedRun, "backward", wrong)
     # Without noise all prompts share their masks, and only the sum over prompts counts.
     assert "gradients[hard_concrete]" in _failures(model)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sp_widget.core.architecture import RunInputs
 from sp_widget.core.engine import Engine
 from sp_widget.core.graph import Graph
+from sp_widget.core.patch import Patch
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
-from sp_widget.core.tape import Patch
 from sp_widget.errors import ArgumentError
 from tests import models
 from tests.core.slow_patching import EdgeMasks, SlowRun

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from sp_widget.core.architecture import RunInputs
 from sp_widget.core.check import check_model
 from sp_widget.core.graph import Edge
+from sp_widget.core.patch import Patch
 from sp_widget.core.patchable_model import PatchableModel, patch_mode, patchable_model
-from sp_widget.core.tape import Patch
 from sp_widget.errors import ArgumentError
 from tests import models
 from tests.core.slow_nodes import SlowNodeRun

@@ -1,44 +1,9 @@
-"""What a patched run reads, what it works in, and what it leaves for its backward pass."""
+"""The buffers of a patched run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from sp_widget.core.architecture import RunInputs
-
-Positions = slice
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Patch activations, and the streams that they alone would make."""
-
-    sources: Float[Tensor, "sources batch seq d_model"]
-    """a_s. `batch` may be 1 where all prompts share their patch activations."""
-    bases: Float[Tensor, "reads batch seq d_model"]
-    """base_d: two for each block (attention, MLP), then `Resid End`."""
-
-    def write_difference(
-        self,
-        srcs: slice,
-        values: Float[Tensor, "srcs batch positions d_model"],
-        out: Float[Tensor, "srcs batch positions d_model"],
-        positions: Positions = slice(None),
-    ) -> None:
-        """`a_s - values`. The batch may be that of the patch several times, one after the other."""
-        patched = self.sources[srcs][:, :, positions].unsqueeze(1)
-        runs = (-1, patched.shape[2])
-        torch.sub(patched, values.unflatten(1, runs), out=out.unflatten(1, runs))
-
-    def base(self, index: int | slice, batch: int) -> Float[Tensor, "... batch seq d_model"]:
-        """Bases, for a batch of so many prompts."""
-        bases = self.bases[index]
-        return bases.repeat(*[1] * (bases.dim() - 3), batch // bases.shape[-3], 1, 1)
-
 
 _PADDING = 64
 """Elements between two rows of a buffer. Rows that lie a multiple of 4,096 bytes apart share
@@ -94,32 +59,3 @@ class Workspace:
         """x_d of these destinations; in the backward pass, their gradients take their place."""
         start = rows.start - self._first_row
         return self._streams[start : start + len(rows)]
-
-
-@dataclass(frozen=True)
-class BlockTape:
-    """What the backward pass of one block needs of its forward pass, beside its streams."""
-
-    saved: tuple[Tensor, ...]
-    """Of the projection."""
-    projected: Float[Tensor, "rows tokens d_out"]
-    """Queries, keys and values: where the graph of attention starts."""
-    mixed: Tensor
-    """What attention wrote, before its output projection: where that graph ends."""
-    mlp_in: Float[Tensor, "batch seq d_model"] | None = None
-    mlp_out: Float[Tensor, "batch seq d_model"] | None = None
-
-
-@dataclass(frozen=True)
-class Tape:
-    """A patched run, as its backward pass needs it."""
-
-    space: Workspace
-    weights: Float[Tensor, "groups dests bases+sources"]
-    inputs: RunInputs
-    patch: Patch
-    positions: Positions
-    blocks: list[BlockTape | None]
-    """`None` where a block's nodes are run again instead; emptied by the backward pass."""
-    end: tuple[Tensor, Tensor]
-    """Stream that `Resid End` reads, logits."""

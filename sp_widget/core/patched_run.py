@@ -1,0 +1,254 @@
+"""The patched run: forward and backward over the graph, at about the cost of a plain run.
+
+Notation, for one example at one token position (method and names: see `docs/method.md`):
+
+    c_s   what source s writes in the current run        a_s   its patch activation
+    D_s   = a_s - c_s, the buffer of differences         m_ds  mask value of the edge s -> d
+    x_d   = r_d + sum_s m_ds D_s                         what destination d reads
+
+With `base_d = sum_s a_s + biases`, the stream that d would read if every edge were patched,
+
+    x_d   = base_d + sum_s (m_ds - 1) D_s
+
+so the ordinary stream r need not be carried along, and its gradient comes for free:
+
+    dL/dm_ds = x_d' . D_s            dL/dc_s = sum_d (1 - m_ds) x_d'        (' : gradient)
+
+A few blocks go together. What all of them read from the blocks before is one product: the inputs
+of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of the
+buffer like any source, each read with weight 1 by its own block. Going back, the gradient of a
+stream takes the stream's place, and what the sources of a few blocks get is collected from all
+later streams at once.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sp_widget.core.architecture import Architecture, RunInputs
+from sp_widget.core.block_run import (
+    BlockTape,
+    attend,
+    back_through_attention,
+    back_through_mlp,
+    with_mlp,
+    written_by_attention,
+)
+from sp_widget.core.chunks import Chunk
+from sp_widget.core.graph import Graph
+from sp_widget.core.patch import ALL_POSITIONS, Patch, Positions
+from sp_widget.core.workspace import Workspace, by_group
+
+
+class PatchedRun:
+    """One run: `forward`, and then once `backward`, if it was made with a graph.
+
+    `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask values:
+    all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        graph: Graph,
+        chunks: tuple[Chunk, ...],
+        space: Workspace,
+        weights: Float[Tensor, "groups dests bases+sources"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+        recompute: bool,
+    ) -> None:
+        self._architecture, self._graph, self._chunks = architecture, graph, chunks
+        self.space, self.inputs = space, inputs
+        self._weights, self._groups = weights, weights.shape[0]
+        self._mask_weights = space.mask_weights(weights)
+        self._patch, self._positions, self._recompute = patch, positions, recompute
+        self._blocks: list[BlockTape | None] = []
+        """`None` where a block's nodes are run again on the way back, which empties the list."""
+        self._end: tuple[Tensor, Tensor]
+        """The stream that `Resid End` reads, and the logits."""
+
+    def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
+        """Logits, without a graph: the way back is `backward`."""
+        space, patch, spans = self.space, self._patch, self._graph.spans
+        patch.write_difference(slice(1), self.inputs.embed.unsqueeze(0), space.diff[:1])
+        for chunk in self._chunks:
+            self._read(chunk)
+            for index in chunk.blocks:
+                self._add_product(
+                    spans[index].rows, range(chunk.srcs.start, spans[index].n_sources)
+                )
+                tape = self._block_forward(index)
+                self._blocks.append(None if self._recompute else tape)
+        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
+        base = patch.base(-1, len(self.inputs.embed))[:, self._positions]
+        resid = base + self._read_end()
+        with torch.set_grad_enabled(space.graph):
+            resid.requires_grad_(space.graph)
+            logits = self._architecture.unembed(resid)
+        self._end = resid, logits
+        return logits.detach()
+
+    def _block_forward(self, index: int) -> BlockTape:
+        """Run the nodes of one block, and write their differences."""
+        block, span = self._architecture.blocks[index], self._graph.spans[index]
+        diff, streams = self.space.diff, self.space.streams(span.rows)
+        graph = self.space.graph and not self._recompute
+        n_rows = len(span.attn_rows)
+        tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
+        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
+        written = written_by_attention(block, tape).view_as(diff[heads])
+        self._patch.write_difference(heads, written.to(diff.device), diff[heads])
+        if span.mlp_row is None or span.mlp_src is None:
+            return tape
+        if not block.parallel:
+            # Its base has the attention of its own block in it.
+            both = slice(2 * index, 2 * index + 2)
+            before, after = self._patch.base(both, len(self.inputs.embed))
+            streams[-1] += after - before
+            self._add_product(range(span.mlp_row, span.mlp_row + 1), span.attn_srcs)
+        at = self._mlp_positions(index)
+        tape = with_mlp(block, tape, streams[-1][:, at], graph)
+        assert tape.mlp_out is not None
+        own = slice(span.mlp_src, span.mlp_src + 1)
+        written = tape.mlp_out.detach().to(diff.device).unsqueeze(0)
+        self._patch.write_difference(own, written, diff[own][:, :, at], at)
+        return tape
+
+    def _mlp_positions(self, index: int) -> Positions:
+        """The last MLP is read by `Resid End` alone: it runs only where logits are wanted."""
+        return self._positions if index == len(self._graph.spans) - 1 else ALL_POSITIONS
+
+    def backward(
+        self, grad_logits: Float[Tensor, "batch positions d_vocab"], dtype: torch.dtype
+    ) -> Float[Tensor, "groups dests bases+sources"]:
+        """Gradient of the loss with respect to `weights`, in `dtype`; that of the bases is 0."""
+        resid, logits = self._end
+        (grad_resid,) = torch.autograd.grad(logits, resid, grad_logits)
+        grad_weights = torch.zeros_like(
+            self._weights, dtype=dtype, memory_format=torch.contiguous_format
+        )
+        grad_masks = self.space.mask_weights(grad_weights)
+        self._pull_end_masks(grad_resid, grad_masks)
+
+        for chunk in reversed(self._chunks):
+            grad = self.space.grad[: len(chunk.srcs)]
+            self._collect(grad, grad_resid, chunk)
+            for index in reversed(chunk.blocks):
+                span = self._graph.spans[index]
+                before = range(chunk.srcs.start, span.n_sources)
+                self._block_backward(index, grad[len(before) :], grad_masks)
+                # What it read from the earlier blocks of its chunk, whose turn comes next ...
+                self._pull_masks(grad_masks, span.rows, before)
+                self._pull_sources(grad[: len(before)], span.rows, before)
+            # ... and what the whole chunk read from all blocks before it, in one product.
+            self._pull_masks(grad_masks, chunk.rows, range(chunk.srcs.start))
+        return grad_weights
+
+    def _block_backward(self, index: int, grad: Tensor, grad_masks: Tensor) -> None:
+        """Turn the streams that a block reads into their gradients, from those of what it writes.
+
+        `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
+        """
+        block, span = self._architecture.blocks[index], self._graph.spans[index]
+        streams, at = self.space.streams(span.rows), self._mlp_positions(index)
+        attended, n_sources = streams[: len(span.attn_rows)], len(span.attn_srcs)
+        tape = self._blocks.pop()  # What a block kept is free as soon as its turn is over.
+        if tape is None:
+            tape = attend(block, attended, self.inputs.attention[index], graph=True)
+            tape = with_mlp(block, tape, streams[-1][:, at], graph=True)
+        if span.mlp_row is not None:
+            grad_mlp_in = back_through_mlp(block, tape, grad[n_sources][:, at])
+            if at != ALL_POSITIONS:
+                streams[-1].zero_()
+            streams[-1][:, at] = grad_mlp_in
+            if not block.parallel:
+                row = range(span.mlp_row, span.mlp_row + 1)
+                self._pull_masks(grad_masks, row, span.attn_srcs)
+                self._pull_sources(grad[:n_sources], row, span.attn_srcs)
+        back_through_attention(block, tape, grad[:n_sources], attended)
+
+    # --- products with the masks ------------------------------------------------------------
+
+    def _read(self, chunk: Chunk) -> None:
+        """What the blocks of a chunk read from their bases and from the blocks before them."""
+        space, rows = self.space, chunk.rows
+        space.start_at(rows.start)
+        bases = slice(2 * chunk.blocks.start, 2 * chunk.blocks.stop, 2)
+        space.bases[: len(chunk.blocks)] = self._patch.base(bases, space.bases.shape[1])
+        n_cols = len(space.bases) + chunk.srcs.start
+        torch.bmm(
+            self._weights[:, rows.start : rows.stop, :n_cols],
+            by_group(space.rows[:n_cols], self._groups),
+            out=by_group(space.streams(rows), self._groups),
+        )
+
+    def _add_product(self, rows: range, srcs: range) -> None:
+        """Add to the streams of `rows` what they read from `srcs`."""
+        if len(srcs) == 0:
+            return
+        diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
+        streams = by_group(self.space.streams(rows), self._groups)
+        streams.baddbmm_(self._between(rows, srcs), diff)
+
+    def _pull_masks(self, grad_masks: Tensor, rows: range, srcs: range) -> None:
+        """Gradients of the masks between `srcs` and `rows`, whose streams are gradients by now."""
+        if len(srcs) == 0:
+            return
+        pulled = by_group(self.space.streams(rows), self._groups)
+        diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
+        target = grad_masks[:, rows.start : rows.stop, srcs.start : srcs.stop]
+        target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
+
+    def _pull_sources(self, grad: Tensor, rows: range, srcs: range, beta: float = 1) -> None:
+        """Add to `beta grad` what `rows` give back to `srcs`.
+
+        `grad`: `[srcs, batch, seq, d_model]`.
+        """
+        if len(srcs) == 0:
+            return
+        pulled = by_group(self.space.streams(rows), self._groups)
+        weights = self._between(rows, srcs).transpose(1, 2)
+        by_group(grad, self._groups).baddbmm_(weights, pulled, beta=beta, alpha=-1)
+
+    def _between(self, rows: range, srcs: range) -> Float[Tensor, "groups rows srcs"]:
+        return self._mask_weights[:, rows.start : rows.stop, srcs.start : srcs.stop]
+
+    def _collect(self, grad: Tensor, grad_resid: Tensor, chunk: Chunk) -> None:
+        """Write to `grad` what all later destinations give back to the sources of a chunk."""
+        srcs, later = chunk.srcs, range(chunk.rows.stop, self._graph.end_row)
+        if len(later) == 0:
+            grad.zero_()
+        else:
+            self._pull_sources(grad, later, srcs, beta=0)
+        row = self._end_row(self._mask_weights)
+        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
+        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
+        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid, value=-1)
+
+    def _end_row(self, weights: Float[Tensor, "groups dests sources"]) -> Tensor:
+        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
+        `[batch, positions, sources]`."""
+        row = weights[:, -1]
+        if self._graph.seq_len is None:
+            return row
+        return row.view(len(self.inputs.embed), -1, row.shape[-1])[:, self._positions]
+
+    def _read_end(self) -> Float[Tensor, "batch positions d_model"]:
+        """What `Resid End` reads beside its base."""
+        at = self.space.diff[:, :, self._positions]
+        row = self._end_row(self._mask_weights).flatten(0, -2)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        return out.view(at.shape[1:])
+
+    def _pull_end_masks(self, grad_resid: Tensor, grad_masks: Tensor) -> None:
+        """Gradients of the masks of `Resid End`."""
+        at = self.space.diff[:, :, self._positions]
+        target = self._end_row(grad_masks)
+        n_groups = target.shape[:-1].numel()
+        flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
+        pulled = grad_resid.reshape(n_groups, 1, -1)
+        target.copy_((pulled @ flat.transpose(1, 2)).view_as(target))
