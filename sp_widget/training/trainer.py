@@ -22,6 +22,7 @@ from sp_widget.core.masks import is_on, mask_values
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.scores import PruneScores, scores_from_parameters
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
+from sp_widget.training.arguments import check_training_arguments
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.faithfulness import FAITHFULNESS, accuracy
 from sp_widget.training.figures import in_full_precision, read_figures
@@ -42,6 +43,8 @@ class SubnetworkProbing:
     """The trainer: one optimiser step a batch, `epochs` passes over the dataloader.
 
     Synchronous and, on the CPU, deterministic for a given seed. Nothing of the model changes.
+
+    Raises `ArgumentError` with the name of a bad argument.
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class SubnetworkProbing:
         config: SubnetworkProbingConfig | None = None,
         validation_dataloader: PromptDataLoader | None = None,
     ) -> None:
+        check_training_arguments(model, dataloader, validation_dataloader, config)
         self.model = model
         self.config = SubnetworkProbingConfig() if config is None else config
-        self._check(model, dataloader, validation_dataloader)
+        self._check_config()
         self.dataloader = dataloader
         self.validation_dataloader = validation_dataloader
         self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
@@ -80,18 +84,9 @@ class SubnetworkProbing:
         self._best = KeepBest()
         self.prepared = False
 
-    def _check(
-        self,
-        model: PatchableModel,
-        dataloader: PromptDataLoader,
-        validation_dataloader: PromptDataLoader | None,
-    ) -> None:
-        if not isinstance(model, PatchableModel):
-            raise ArgumentError("model", "what sp_widget.patchable_model returns", model)
-        if len(dataloader) == 0:
-            raise ArgumentError("dataloader", "at least one batch", "none")
-        if validation_dataloader is not None and len(validation_dataloader) == 0:
-            raise ArgumentError("validation_dataloader", "at least one batch", "none")
+    def _check_config(self) -> None:
+        """Whether the config fits the model."""
+        model = self.model
         size = self.config.circuit_size
         if size is not None and size > model.n_edges:
             raise ArgumentError("circuit_size", f"at most {model.n_edges} edges", size)
@@ -385,7 +380,10 @@ class SubnetworkProbing:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken.
+
+        Raises `ArgumentError` for the state of another model.
+        """
         theta = state["theta"]
         if theta.shape != self._theta.shape:
             raise ArgumentError("state", f"masks of {self.n_edges} edges", theta.numel())
@@ -401,5 +399,7 @@ class SubnetworkProbing:
         self._generator.set_state(state["generator"])
         self._validation_generator.set_state(state["validation_generator"])
         self.history = [StepRecord(**record) for record in state["history"]]
-        self.evaluations = [HardEvaluation(**values) for values in state["evaluations"]]
-        self._best.load_state_dict(state["best"])
+        # Older states have no evaluations.
+        evaluations = state.get("evaluations", [])
+        self.evaluations = [HardEvaluation(**values) for values in evaluations]
+        self._best.load_state_dict(state.get("best"))

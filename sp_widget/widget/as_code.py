@@ -91,7 +91,8 @@ def name_of(value: object, variables: Mapping[str, Any], default: str) -> str:
     for name, held in public.items():
         if dataclasses.is_dataclass(held) and not isinstance(held, type):
             for field in dataclasses.fields(held):
-                if getattr(held, field.name) is value:
+                # A field may have no value: this looks through objects of other people.
+                if getattr(held, field.name, None) is value:
                     return f"{name}.{field.name}"
     return default
 

@@ -2,7 +2,8 @@
 
 A widget is drawn by its kernel's state. Where that is gone, a notebook has only what stands in its
 file: so the cell that shows the widget holds a static picture as well, below it, which is hidden
-as long as the widget is there (`js/src/export/export.css`). It is drawn anew when a run ends.
+as long as the widget is there (`js/src/export/export.css`). It is drawn anew when a run ends, and
+when the best masks are restored after the end.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class KeptPicture:
         # Guards what follows.
         self._lock = threading.Lock()
         self._shown = False
-        self._drawn_run = 0
+        self._drawn: tuple[int, int, int] | None = None
+        """`Snapshot.masks` of the picture; `None`: there is none yet."""
         self._drawing: threading.Thread | None = None
 
     def show(self) -> None:
@@ -50,28 +52,33 @@ class KeptPicture:
         display(self._output(NOTHING_YET), raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]
         with self._lock:
             self._shown = True
-            self._drawn_run = 0
+            self._drawn = None
         self.look()
 
     def look(self) -> None:
-        """Draw anew if a run has ended meanwhile. Returns at once."""
+        """Draw anew if what a run came to is another than before. Returns at once."""
         snapshot = self._session.snapshot()
         with self._lock:
-            if not self._shown or snapshot.state not in ENDED or snapshot.run == self._drawn_run:
+            if not self._shown or snapshot.state not in ENDED or snapshot.masks == self._drawn:
                 return
-            self._drawn_run = snapshot.run
-            self._drawing = threading.Thread(target=self._renew, name="sp-widget-picture")
+            self._drawn = snapshot.masks
+            self._drawing = threading.Thread(
+                target=self._renew, args=(self._drawing,), name="sp-widget-picture"
+            )
             self._drawing.start()
 
     def finish(self) -> None:
-        """Wait until the picture of the last run is in the notebook."""
+        """Wait until the last picture is in the notebook."""
         self.look()
         with self._lock:
             drawing = self._drawing
         if drawing is not None:
             drawing.join()
 
-    def _renew(self) -> None:
+    def _renew(self, former: threading.Thread | None) -> None:
+        if former is not None:
+            # Else the older picture might come last.
+            former.join()
         try:
             picture = self._draw()
         except StateError:

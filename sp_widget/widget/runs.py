@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
@@ -51,6 +52,12 @@ class FinishedRun:
         return "; ".join([text, *done])
 
 
+def _names(number: int) -> Iterator[str]:
+    """Names for a run, from the plainest on."""
+    yield f"Run {number}"
+    yield from (f"Run {number} ({n})" for n in itertools.count(2))
+
+
 def _in_words(done: Intervention) -> str:
     if done.action == "restore_best":
         return f"best masks restored after step {done.step:,}"
@@ -86,7 +93,10 @@ class Runs:
         with self._lock:
             self._number += 1
             number = self._number
-            self._runs += (replace(run, number=number, name=f"Run {number}"),)
+            # A person may have given its name to another run.
+            taken = {each.name for each in self._runs}
+            name = next(name for name in _names(number) if name not in taken)
+            self._runs += (replace(run, number=number, name=name),)
 
     def rename(self, number: int, name: str) -> None:
         """Give a run another name. Raises `ArgumentError` for an empty or a taken one."""

@@ -105,7 +105,7 @@ class Screen:
         if snapshot.state != "running" or now - self._described_at > SECONDS_BETWEEN_SUMMARIES:
             self._described_at = now
             self._chart.describe()
-        if snapshot.evaluations != self._drawn_evaluations:
+        if anew or snapshot.evaluations != self._drawn_evaluations:
             self._drawn_evaluations = snapshot.evaluations
             self._chart.show_evaluations(snapshot.evaluations)
         runs = self._runs.all

@@ -31,6 +31,7 @@ class Settings:
         session: Session,
         model: PatchableModel,
         dataloader: PromptDataLoader,
+        validation_dataloader: PromptDataLoader | None,
     ) -> None:
         self._form = Form.of(config)
         self._presets = presets
@@ -38,6 +39,7 @@ class Settings:
         self._session = session
         self._model = model
         self._dataloader = dataloader
+        self._validation_dataloader = validation_dataloader
         self._foreseen: SubnetworkProbingConfig | None = None
 
     @property
@@ -77,11 +79,13 @@ class Settings:
     def estimate(self) -> None:
         """Make a trial step and show what it tells. Raises `StateError` unless idle.
 
-        Nothing can start meanwhile, because of the lock: it would use the same buffers.
+        Nothing can start meanwhile, because of the lock: it would slow the trial down.
         """
         if self._session.state != "idle":
             raise StateError("cannot make a trial step: reset the run first")
-        told = estimate(self._model, self._dataloader, self._form.config)
+        told = estimate(
+            self._model, self._dataloader, self._form.config, self._validation_dataloader
+        )
         self._panel.update(outlook=outlook_of(told))
 
     def show(self) -> None:
@@ -94,7 +98,7 @@ class Settings:
         )
         if self._session.state not in ACTIVE and config != self._foreseen:
             self._foreseen = config
-            told = preflight(self._model, self._dataloader, config)
+            told = preflight(self._model, self._dataloader, config, self._validation_dataloader)
             self._panel.update(outlook=outlook_of(told))
 
     def _change_live(self, config: SubnetworkProbingConfig) -> None:

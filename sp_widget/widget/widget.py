@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 from IPython.display import display
@@ -19,32 +17,29 @@ from sp_widget.core.scores import PruneScores
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.pictures.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State, Trainer
+from sp_widget.training.arguments import check_training_arguments
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.history_table import history_frame
 from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.training.series import series_for
 from sp_widget.training.trainer import SubnetworkProbing
-from sp_widget.widget.arguments import check_arguments
-from sp_widget.widget.as_code import as_code, names_in_notebook
+from sp_widget.widget.arguments import check_widget_arguments
+from sp_widget.widget.as_code import names_in_notebook
+from sp_widget.widget.beginning import Beginning
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
-from sp_widget.widget.comm_routing import (
-    deliver_where_addressed,
-    responsiveness_note,
-    responsiveness_note_for_message,
-)
-from sp_widget.widget.docs_page import docs_url
+from sp_widget.widget.comm_routing import deliver_where_addressed, responsiveness_note
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.kept_picture import KeptPicture
-from sp_widget.widget.namespace import Delivery, name_problem
-from sp_widget.widget.panel import ControlPanel, RunEdit
+from sp_widget.widget.namespace import Delivery
+from sp_widget.widget.panel import ControlPanel
+from sp_widget.widget.panel_requests import PanelRequests
 from sp_widget.widget.parameters import Option
 from sp_widget.widget.presets import preset_of, presets_for
 from sp_widget.widget.publisher import Publisher
 from sp_widget.widget.runs import FinishedRun, Runs
 from sp_widget.widget.screen import Screen
 from sp_widget.widget.settings import Settings
-from sp_widget.widget.status import describe
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -86,7 +81,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         official_edges: Collection[Edge] | None = None,
         save_as: str = "prune_scores",
     ) -> None:
-        check_arguments(model, dataloader, validation_dataloader, config, official_edges, save_as)
+        check_training_arguments(model, dataloader, validation_dataloader, config)
+        check_widget_arguments(official_edges, save_as)
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
@@ -100,7 +96,6 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             validation=validation_dataloader is not None,
             presets=[Option(value=each.name, label=each.label) for each in presets],
             preset=preset_of(config, presets),
-            docs_url=docs_url(),
         )
         self.chart = Chart(series_for(validation_dataloader is not None))
         self.circuit = CircuitView(
@@ -109,15 +104,21 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.export = ExportPanel(self)
         # Whatever a handler changes is changed under the panel's lock: a handler runs on the
         # main thread or on a subshell's, while code in a cell may ask for the same thing.
-        # Nothing waits for the training thread under this lock, which never takes it.
+        # The training thread never takes this lock, so a reset may wait for it there.
         self._lock = self.panel.lock
-        self._run_config = config
-        self._seed = config.seed
+        self._beginning = Beginning(config, config.seed)
         self._runs = Runs()
-        self._notice = ""
         self._delivery = Delivery(save_as.strip())
         self._session = Session(self._new_trainer, on_end=self._deliver)
-        self._settings = Settings(config, presets, self.panel, self._session, model, dataloader)
+        self._settings = Settings(
+            config,
+            presets,
+            self.panel,
+            self._session,
+            model,
+            dataloader,
+            validation_dataloader,
+        )
         self._screen = Screen(
             self.panel,
             self.chart,
@@ -135,6 +136,23 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self._publish,
             interval=max(1 / MAX_UPDATES_PER_SECOND, messages / MAX_MESSAGES_PER_SECOND),
         )
+        self._requests = PanelRequests(
+            self.panel,
+            self._settings,
+            self._session,
+            self._runs,
+            self._delivery,
+            actions={
+                "start": self.start,
+                "step": self.step,
+                "pause": self.pause,
+                "resume": self.resume,
+                "stop": self.stop,
+                "reset": self.reset,
+                "restore_best": self.restore_best,
+            },
+            wake=self._publisher.wake,
+        )
         super().__init__(
             [self.panel, self.chart.view, self.circuit, self.export],
             layout=ipywidgets.Layout(width="100%", min_width="0"),
@@ -142,11 +160,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
 
         deliver_where_addressed(self.panel.comm)
         self.panel.update(responsive=responsiveness_note())
-        self.panel.observe(self._take_edit, "values")
-        self.panel.observe(self._take_name, "save_as")
-        self.panel.on_command(self._obey)
-        self.panel.on_preset(self._take_preset)
-        self.panel.on_run_edit(self._take_run_edit)
+        self._requests.listen()
         self._session.subscribe(self._publisher.wake)
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
@@ -165,7 +179,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self._begin(self._session.start)
 
     def step(self) -> None:
-        """Make exactly one step, from idle or paused."""
+        """Make exactly one step, from idle or paused. Raises as `start` does."""
         with self._lock:
             if self.state == "idle":
                 self._begin(self._session.step)
@@ -173,24 +187,37 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 self._session.step()
 
     def pause(self) -> None:
-        """Pause after the step in progress."""
+        """Pause after the step in progress. Raises `StateError` unless preparing or running."""
         self._session.pause()
 
     def resume(self) -> None:
-        """Go on, bit for bit as if there had been no pause."""
+        """Go on, bit for bit as if there had been no pause.
+
+        Raises `StateError` unless paused, or about to pause.
+        """
         self._session.resume()
 
     def stop(self) -> None:
-        """End after the step in progress; the scores learnt so far are saved."""
+        """End after the step in progress; the scores learnt so far are saved.
+
+        Raises `StateError` unless a run is under way.
+        """
         self._session.stop()
 
     def reset(self) -> None:
         """Be ready for another run; the finished one goes to `runs`.
 
-        What was saved under a name stays there.
+        What was saved under a name stays there. Raises `StateError` while a step may be in
+        progress; pause or stop first.
         """
         with self._lock:
-            finished = self._finished_run()
+            snapshot = self._session.snapshot()
+            finished = None
+            if snapshot.step and snapshot.state in ("paused", *ENDED):
+                finished = self._beginning.finished_run(snapshot, self.history, self.prune_scores)
+            elif snapshot.state not in ("idle", "paused", *ENDED):
+                # It might pause before the next line, and be forgotten without being kept.
+                raise StateError(f"cannot reset: the run is {snapshot.state}")
             self._session.reset()
             self._delivery.forget()
             if finished is not None:
@@ -215,8 +242,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         evaluation = self._session.restore_best().result()
         if self.state in ENDED:
             self._delivery.deliver(self.prune_scores)
-        self._notice = f"The masks are those of step {evaluation.step:,} again."
-        self._publisher.wake()
+        self._requests.tell(f"The masks are those of step {evaluation.step:,} again.")
         return evaluation
 
     def wait(self, timeout: float | None = None) -> None:
@@ -269,14 +295,24 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         `n_edges`: the size of the circuit; by default the one in view. Raises `StateError`
         before the start.
         """
+        # Not those of the last record: the best masks may have been restored since.
+        scores, hard_edge_count = self._session.post(
+            lambda trainer: (trainer.prune_scores, trainer.hard_edge_count)
+        ).result()
+        history = self.history
+        if n_edges is None:
+            n_edges = self.circuit.n_edges
+        if n_edges is None and history:
+            n_edges = hard_edge_count
         return snapshot(
             self._model,
-            self.prune_scores,
-            history=self.history,
-            config=self._run_config,
+            scores,
+            history=history,
+            evaluations=self.evaluations,
+            config=self._beginning.config,
             official_edges=self.official_edges,
             seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
-            n_edges=self.circuit.n_edges if n_edges is None else n_edges,
+            n_edges=n_edges,
             title=title,
         )
 
@@ -340,136 +376,37 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         if problems:
             listed = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
             raise StateError(f"cannot start: {listed}")
-        self._run_config = self.config
         try:
             begin()
         except ArgumentError as error:
             self._settings.explain(error)
             raise
-        self._notice = self._run_config.caution
+        self._requests.tell(self._beginning.config.caution)
 
     def _new_trainer(self) -> Trainer:
+        config = self.config
         trainer = SubnetworkProbing(
-            self._model, self._dataloader, self._run_config, self._validation_dataloader
+            self._model, self._dataloader, config, self._validation_dataloader
         )
-        self._seed = trainer.seed
+        # Not before: a start that is refused leaves the run at hand what it is.
+        self._beginning = Beginning(config, trainer.seed)
         return trainer
 
-    def _finished_run(self) -> FinishedRun | None:
-        """The run as it is kept after a reset; `None` if there is nothing to keep."""
-        snapshot = self._session.snapshot()
-        if snapshot.step == 0 or snapshot.state not in ("paused", *ENDED):
-            return None
-        return FinishedRun(
-            number=0,
-            name="",
-            config=replace(self._run_config, seed=self._seed),
-            seed_was_drawn=self._run_config.seed is None,
-            history=tuple(self.history),
-            evaluations=snapshot.evaluations,
-            interventions=snapshot.interventions,
-            prune_scores=self.prune_scores,
-            n_steps=snapshot.n_steps,
-        )
-
     def _code(self, snapshot: Snapshot) -> str:
-        under_way = snapshot.state != "idle"
-        config = replace(self._run_config, seed=self._seed) if under_way else self.config
-        halted = snapshot.state in ("paused", *ENDED) and 0 < snapshot.step < snapshot.n_steps
+        begun = snapshot.state != "idle"
+        run = self._beginning if begun else Beginning(self.config, self.config.seed)
         names = names_in_notebook(
             self._model,
             self._dataloader,
             self._validation_dataloader,
             scores="prune_scores" if self.panel.save_as_problem else self.panel.save_as.strip(),
         )
-        return as_code(
-            config,
-            names,
-            interventions=snapshot.interventions,
-            stopped_at=snapshot.step if halted else None,
-        )
+        return run.as_code(snapshot, names)
 
     def _deliver(self, trainer: Trainer) -> None:
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
             self._delivery.deliver(trainer.prune_scores)
-
-    # What comes from the panel, on whichever thread.
-
-    def _obey(self, command: str) -> None:
-        actions: dict[str, Callable[[], object]] = {
-            "start": self.start,
-            "step": self.step,
-            "pause": self.pause,
-            "resume": self.resume,
-            "stop": self.stop,
-            "reset": self.reset,
-            "overwrite": self._delivery.overwrite,
-            "keep": self._delivery.keep,
-            "evaluate": self._evaluate_soon,
-            "restore_best": self.restore_best,
-            "estimate": self._estimate,
-        }
-        self.panel.update(responsive=responsiveness_note_for_message())
-        self._explaining(actions[command])
-
-    def _take_edit(self, change: Any) -> None:
-        with self._lock:
-            self._explaining(lambda: self._settings.take_edit(change["new"]))
-            self._settings.show()
-
-    def _take_preset(self, name: str) -> None:
-        with self._lock:
-            self._explaining(lambda: self._settings.take_preset(name))
-            self._settings.show()
-
-    def _take_run_edit(self, edit: RunEdit) -> None:
-        def take() -> None:
-            number = edit["number"]
-            if "name" in edit:
-                self._runs.rename(number, edit["name"])
-            elif "shown" in edit:
-                self._runs.show(number, edit["shown"])
-            else:
-                self._runs.delete(number)
-
-        self._explaining(take)
-
-    def _evaluate_soon(self) -> None:
-        """Like `evaluate`, without waiting for the step in progress."""
-
-        def explain(answer: Future[HardEvaluation]) -> None:
-            error = answer.exception()
-            if error is not None:
-                self._notice = str(error) if isinstance(error, StateError) else describe(error)
-            self._publisher.wake()
-
-        self._session.evaluate().add_done_callback(explain)
-
-    def _estimate(self) -> None:
-        with self._lock:
-            self._settings.estimate()
-
-    def _take_name(self, change: Any) -> None:
-        def take() -> None:
-            name = change["new"].strip()
-            problem = name_problem(name)
-            self.panel.update(save_as_problem=problem)
-            self._delivery.rename(None if problem else name)
-
-        with self._lock:
-            self._explaining(take)
-
-    def _explaining(self, action: Callable[[], object]) -> None:
-        """Do what a person asked for; an error becomes a sentence in the panel."""
-        self._notice = ""
-        try:
-            action()
-        except (ArgumentError, StateError) as error:
-            self._notice = str(error)
-        except Exception as error:
-            self._notice = describe(error)
-        self._publisher.wake()
 
     # What goes to the browser, one thread at a time.
 
@@ -477,7 +414,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         snapshot = self._session.snapshot()
         return self._screen.show(
             snapshot,
-            config=self.config if snapshot.state == "idle" else self._run_config,
-            notice=self._notice,
+            config=self.config if snapshot.state == "idle" else self._beginning.config,
+            notice=self._requests.notice,
             code=self._code(snapshot),
         )

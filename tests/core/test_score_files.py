@@ -13,7 +13,7 @@ from sp_widget.core.graph import BlockShape, Graph
 from sp_widget.core.scores import PruneScores
 from sp_widget.errors import ArgumentError
 
-ENDINGS = ("json", "safetensors")
+ENDINGS = ("json", "safetensors", "JSON")
 
 
 def graph(n_heads: int = 3, seq_len: int | None = None) -> Graph:

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.core.types import AblationType
+from sp_widget.errors import ArgumentError
 from sp_widget.training import patch_cache
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.estimate import estimate, preflight
+from sp_widget.training.estimate import _first_batch, estimate, preflight
 from sp_widget.training.trainer import SubnetworkProbing
 from tests import models
 
@@ -50,20 +52,28 @@ def test_memory_is_about_what_a_fresh_training_allocates(
 @pytest.mark.parametrize("factorized", [True, False])
 @pytest.mark.parametrize("ablation", [AblationType.RESAMPLE, AblationType.TOKENWISE_MEAN_CLEAN])
 @pytest.mark.parametrize("kind", ["gpt2", "native-gqa-rotary", "gemma2"])
+@pytest.mark.parametrize("n_validation", [0, 4])
 def test_what_the_shapes_alone_tell_is_what_the_batches_take(
-    kind: str, ablation: AblationType, factorized: bool
+    kind: str, ablation: AblationType, factorized: bool, n_validation: int
 ) -> None:
     """The cached patch activations, against those of a prepared training."""
     model = patchable_model(models.bridge(kind), factorized)
     loader = models.dataloader(n_prompts=6)
     config = SubnetworkProbingConfig(seed=0, ablation_type=ablation, tree_optimisation=True)
-    trainer = SubnetworkProbing(model, loader, config)
+    held_out = models.dataloader(2, n_validation) if n_validation else None
+    trainer = SubnetworkProbing(model, loader, config, held_out)
     for _ in trainer.preparation():
         pass
     each = patch_cache.patch_bytes(trainer.batches[0].patch())
-    n_kept = 1 if ablation.mean_over_dataset else len(loader)
+    # Batches of 3 prompts to train on, of 2 to validate; a mean is one row for all of them.
+    shared = ablation.mean_over_dataset
+    n_kept = 1 if shared else len(loader)
+    kept = n_kept * each
+    if held_out is not None:
+        kept += each if shared else 2 * each * 2 // 3
     buffers = model.engine.run_bytes(trainer.batches[0].inputs.embed, config.recompute)
-    assert preflight(model, loader, config).memory_needed == buffers + n_kept * each
+    told = preflight(model, loader, config, held_out)
+    assert told.memory_needed == buffers + kept
 
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +88,30 @@ def test_a_dataset_that_does_not_fit_is_recomputed(monkeypatch: pytest.MonkeyPat
     config = SubnetworkProbingConfig(epochs=1)
     told = estimate(patchable_model(models.bridge("gpt2")), models.dataloader(), config)
     assert told.cache == "recompute"
+
+
+def test_the_trial_is_made_on_the_prompts_of_the_first_batch_with_their_prefix() -> None:
+    whole = models.dataloader(batch_size=2)
+    loader = PromptDataLoader(
+        whole.dataset,
+        diverge_idx=2,
+        prefix=torch.tensor([1, 2]),
+        batch_size=3,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(1),
+    )
+    first, (trial,) = next(iter(loader)), _first_batch(loader)
+    assert torch.equal(trial.clean, first.clean)
+    assert not torch.equal(first.clean, next(iter(whole)).clean[:3])
+    assert torch.equal(trial.prefix, torch.tensor([1, 2]))
+
+
+def test_a_bad_argument_is_named() -> None:
+    model = patchable_model(models.bridge("gpt2"))
+    with pytest.raises(ArgumentError, match=r"^dataloader: wanted a PromptDataLoader"):
+        estimate(model, [])
+    with pytest.raises(ArgumentError, match=r"^validation_dataloader: wanted a PromptDataLoader"):
+        preflight(model, models.dataloader(), None, 3)
 
 
 def test_the_trial_changes_no_random_state() -> None:

@@ -94,10 +94,18 @@ def test_top_k_takes_as_many_edges_as_are_aimed_for_the_most_important_ones(
         [True, False, True, False] if tree_optimisation else [False, True, False, True]
     )
     # Without a size, as many as the regularizer counts.
-    counted = hard_circuit(theta, replace(config, circuit_size=None), soft_edge_count=3.2)
+    counted = hard_circuit(theta, replace(config, circuit_size=None), soft_edge_count=2.8)
     assert counted.sum() == 3
     rounded = hard_circuit(theta, replace(config, hard_circuit="threshold"), 3.2)
     assert rounded.tolist() == circuit.tolist()
+
+
+def test_without_a_circuit_size_top_k_takes_as_many_as_the_regularizer_counts() -> None:
+    trainer = _trainer(hard_circuit="top_k")
+    trainer.step()
+    counted = round(trainer.history[-1].soft_edge_count)
+    assert counted != trainer.hard_edge_count, "else this would tell nothing"
+    assert trainer.evaluate().edges == counted
 
 
 def test_the_regularizer_counts_whole_edges() -> None:
@@ -191,6 +199,17 @@ def test_a_checkpoint_carries_the_measurements_and_the_best_masks() -> None:
         each.restore_best()
     assert resumed.evaluations == trainer.evaluations
     assert _same(resumed.prune_scores, trainer.prune_scores)
+
+
+def test_a_checkpoint_from_before_there_were_measurements_is_taken() -> None:
+    trainer = _trainer()
+    trainer.step()
+    trainer.evaluate()
+    state = trainer.state_dict()
+    del state["evaluations"], state["best"]
+    trainer.load_state_dict(state)
+    assert trainer.step_count == 1
+    assert (trainer.evaluations, trainer.best) == ([], None)
 
 
 def test_what_cannot_be_done_is_said() -> None:

@@ -538,6 +538,7 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_leaves_the_masks_as_t
     assert torch.equal(_theta(trainer), theta)
     handle.remove()
     assert trainer.step().step == 2
+    assert torch.isfinite(_theta(trainer)).all(), "Adam's moments are sound as well"
 
 
 def test_a_target_that_divides_by_zero_is_told_at_the_first_step() -> None:
@@ -574,6 +575,29 @@ def test_prompts_of_another_length_than_seq_len_are_refused() -> None:
 def test_a_model_that_was_not_made_patchable_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"model: wanted what sp_widget\.patchable_model"):
         SubnetworkProbing(models.bridge("gpt2"), models.dataloader())
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("dataloader", None),
+        ("dataloader", [1, 2]),
+        ("config", {"epochs": 3}),
+        ("validation_dataloader", "test"),
+    ],
+)
+def test_a_bad_argument_is_named(argument: str, value: object) -> None:
+    arguments: dict[str, Any] = {"dataloader": models.dataloader(), argument: value}
+    with pytest.raises(ArgumentError, match=f"^{argument}: wanted a "):
+        SubnetworkProbing(_model(), **arguments)
+
+
+def test_validation_data_without_a_batch_is_refused() -> None:
+    whole = models.dataloader()
+    with pytest.warns(UserWarning, match="drop_last"):
+        empty = PromptDataLoader(whole.dataset, batch_size=50, drop_last=True)
+    with pytest.raises(ArgumentError, match=r"^validation_dataloader: wanted at least one batch"):
+        SubnetworkProbing(_model(), whole, validation_dataloader=empty)
 
 
 def test_a_circuit_size_above_all_edges_is_refused() -> None:

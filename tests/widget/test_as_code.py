@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.patchable_model import PatchableModel
 from sp_widget.core.scores import PruneScores
 from sp_widget.core.types import AblationType
+from sp_widget.errors import StateError
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.widget.as_code import Names, as_code, name_of
 from sp_widget.widget.widget import SubnetworkProbingWidget
@@ -161,3 +162,27 @@ def test_things_are_called_what_they_are_called_in_the_notebook() -> None:
     assert name_of(model, variables, "model") == "task.model"
     assert name_of(loader, variables, "dataloader") == "mine"
     assert name_of(other, variables, "dataloader") == "dataloader"
+
+
+def test_an_unfinished_object_in_the_notebook_is_passed_over() -> None:
+    @dataclass
+    class Unfinished:
+        later: object = field(init=False)
+
+    model = object()
+    assert name_of(model, {"mine": Unfinished(), "bridge": model}, "model") == "bridge"
+
+
+def test_a_start_that_is_refused_leaves_the_code_of_the_run_at_hand(
+    probe: SubnetworkProbingWidget,
+) -> None:
+    probe.start()
+    probe.wait(PATIENCE)
+    code = probe.as_code()
+    edit(probe, epochs="7", seed="99")
+    with pytest.raises(StateError, match="reset it first"):
+        probe.start()
+    assert probe.as_code() == code
+    probe.reset()
+    assert probe.runs[0].config == CONFIG
+    assert "epochs=7," in probe.as_code()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sp_widget.training.record import HardEvaluation
-from sp_widget.training.series import EDGES, REGULARIZER, series_for
+from sp_widget.training.series import EDGES, HARD_CIRCUIT, REGULARIZER, series_for
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.chart_table import MAX_ROWS, table_steps
-from sp_widget.widget.chart_traces import HARD_CIRCUIT, RUN_STYLES
+from sp_widget.widget.chart_traces import RUN_STYLES
 from sp_widget.widget.downsample import MAX_POINTS
 from sp_widget.widget.past_run import PastRun
 from tests.widget.drawn import live_lines, still_lines, unpacked
@@ -58,6 +58,15 @@ def from_browser(chart: Chart, **state: object) -> None:
     chart.tools._handle_msg(
         {"content": {"data": {"method": "update", "state": state}}, "buffers": []}
     )
+
+
+def test_a_count_is_drawn_in_steps_and_all_else_without(chart: Chart) -> None:
+    drawn = {
+        trace["label"]: {mark.interpolation for mark in trace["marks"]}
+        for trace in chart.tools.traces
+    }
+    assert drawn.pop(EDGES.label) == {"step-before"}
+    assert set.union(*drawn.values()) == {"linear"}
 
 
 def test_the_lines_are_the_loss_its_parts_validation_and_edges(

@@ -95,6 +95,12 @@ def test_most_of_a_growing_line_stays_where_it_is() -> None:
     assert len(set(before) - set(after)) <= 2
 
 
+def test_a_short_line_is_whole_in_any_window() -> None:
+    drawn = drawing(*noisy(100), window=(3, 7))
+    assert drawn.x.tolist() == list(range(1, 101))
+    assert drawn.complete
+
+
 def test_in_a_window_every_point_is_there_and_around_it_the_overview() -> None:
     x, y = noisy(100_000)
     curve = curve_of(x, y)

@@ -7,12 +7,16 @@ import io
 import json
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load
 
 from sp_widget.errors import StateError
+from sp_widget.pictures.parts import Part
+from sp_widget.pictures.picture import DOTS_PER_INCH
 from sp_widget.widget.export_formats import FORMATS
 from sp_widget.widget.widget import SubnetworkProbingWidget
 
@@ -60,6 +64,20 @@ def test_every_file_on_offer_is_made(
     assert answer["type"] == "file", answer
     assert answer["name"].rsplit(".", 1)[1] in name
     assert data.startswith(BEGINNINGS.get(answer["mime"], b""))
+
+
+@pytest.mark.parametrize("part", ["chart", "circuit"])
+def test_a_part_is_exported_on_its_own(
+    ended: SubnetworkProbingWidget, ask: Callable[..., Any], part: Part
+) -> None:
+    """Told by its size: chart and circuit have different ones."""
+    inches = ended.snapshot().figure([part]).get_size_inches()
+    assert tuple(inches) != tuple(ended.snapshot().figure().get_size_inches())
+    picture = Image.open(io.BytesIO(ask(ended, f"{part}_png")[1]))
+    assert picture.size == pytest.approx([DOTS_PER_INCH * each for each in inches], abs=1)
+    root = ElementTree.fromstring(ask(ended, f"{part}_svg")[1])
+    points = [float(each) for each in root.attrib["viewBox"].split()[2:]]
+    assert points == pytest.approx([72 * each for each in inches], rel=1e-3)
 
 
 def test_the_scores_in_the_file_are_those_of_the_run(

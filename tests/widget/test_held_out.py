@@ -64,6 +64,27 @@ def test_restoring_the_best_brings_its_scores_everywhere(
     probe._publisher.flush()
     assert f"of step {best + 1} again" in probe.panel.status["message"]
     assert probe.circuit.scores == score_bytes(probe._model.graph, scores[best])
+    # The picture shows that circuit, not the one of the last step.
+    assert probe.evaluations[best].edges != probe.history[-1].hard_edge_count
+    assert f"Circuit of {probe.evaluations[best].edges} of" in probe.snapshot().words.replace(
+        "Chart of the training, and circuit", "Circuit"
+    )
+
+
+def test_evaluations_are_drawn_again_when_the_next_run_is_the_same(
+    make_probe: MakeProbe, prompts: PromptDataLoader
+) -> None:
+    """Reset, start and end before the browser was told of any of them."""
+    probe = make_probe(HELD_OUT, validation_dataloader=prompts)
+    probe.start()
+    probe.wait(PATIENCE)
+    drawn = probe.chart.tools.still[0]
+    with probe._publisher._publishing:
+        probe._session.reset()
+        probe._session.start()
+        probe._session.wait(PATIENCE)
+    probe._publisher.flush()
+    assert probe.chart.tools.still[0] == drawn
 
 
 def test_what_cannot_be_done_is_explained(probe: SubnetworkProbingWidget) -> None:

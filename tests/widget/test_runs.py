@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sp_widget.core.data import PromptDataLoader
 from sp_widget.core.types import AblationType
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, StateError
 from sp_widget.widget.runs import FinishedRun, Runs, differences, in_chart, in_panel, since_last
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch
@@ -64,6 +65,25 @@ def test_the_seed_that_was_drawn_is_kept_but_is_no_difference(make_probe: MakePr
     assert isinstance(first.config.seed, int)
     assert first.config.seed != second.config.seed
     assert in_panel(probe.runs)[1]["differences"] == "since Run 1: the same settings"
+    assert since_last(probe.runs, replace(CONFIG, seed=3)) == "since Run 2: the same settings"
+
+
+def test_two_chosen_seeds_are_a_difference(probe: SubnetworkProbingWidget) -> None:
+    run_once(probe)
+    probe.reset()
+    assert since_last(probe.runs, replace(CONFIG, seed=3)) == "since Run 1: Seed 1 → 3"
+    drawn = replace(CONFIG, seed=None)
+    assert since_last(probe.runs, drawn) == "since Run 1: the same settings"
+
+
+def test_a_measurement_is_nothing_that_was_done_to_the_run(
+    make_probe: MakeProbe, prompts: PromptDataLoader
+) -> None:
+    probe = make_probe(validation_dataloader=prompts)
+    run_once(probe)
+    probe.evaluate()
+    probe.reset()
+    assert ";" not in probe.runs[0].result
 
 
 def test_differences_are_told_in_the_words_of_the_panel() -> None:
@@ -143,6 +163,39 @@ def test_a_run_says_what_it_is(probe: SubnetworkProbingWidget) -> None:
     probe.reset()
     assert isinstance(probe.runs[0], FinishedRun)
     assert repr(probe.runs[0]).startswith("FinishedRun('Run 1': 12 steps, loss ")
+
+
+def test_a_new_run_does_not_take_the_name_that_a_person_gave(
+    probe: SubnetworkProbingWidget,
+) -> None:
+    run_once(probe)
+    probe.reset()
+    edit_run(probe, 1, name="Run 2")
+    run_once(probe)
+    probe.reset()
+    assert [run.name for run in probe.runs] == ["Run 2", "Run 2 (2)"]
+
+
+def test_a_run_without_a_name_keeps_the_one_it_has(probe: SubnetworkProbingWidget) -> None:
+    run_once(probe)
+    probe.reset()
+    edit_run(probe, 1, name="  ")
+    probe._publisher.flush()
+    assert "name: wanted a name for the run" in probe.panel.status["message"]
+    assert probe.panel.runs[0]["name"] == "Run 1"
+    edit_run(probe, 1, name="Run 1")
+    probe._publisher.flush()
+    assert probe.panel.status["message"] == "", "its own name is not taken"
+
+
+def test_a_run_under_way_is_neither_reset_nor_kept(make_probe: MakeProbe) -> None:
+    probe = make_probe(replace(CONFIG, epochs=100_000))
+    watching = Watch(probe._session)
+    probe.start()
+    watching.until(lambda s: s.state == "running" and s.step > 0)
+    with pytest.raises(StateError, match="cannot reset: the run is running"):
+        probe.reset()
+    assert probe.runs == []
 
 
 def test_a_preset_fills_the_fields_and_an_edit_makes_it_custom(
