@@ -121,7 +121,8 @@ $(NODE_MODULES): js/package.json js/package-lock.json
 	cd js && npm ci --no-audit --no-fund
 	@touch $@
 
-$(BUNDLE): $(NODE_MODULES) $(JS_SOURCES)
+# The panel has docs/method.md in it, for its links.
+$(BUNDLE): $(NODE_MODULES) $(JS_SOURCES) docs/method.md
 	cd js && npm run build
 	@touch $@
 

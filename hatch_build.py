@@ -16,6 +16,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NOT_SOURCES = {"node_modules", "test"}
+METHOD = "docs/method.md"
+"""Is in the bundle as well: the settings of the panel link to it."""
 
 
 class JavaScriptBuildHook(BuildHookInterface):
@@ -24,9 +26,10 @@ class JavaScriptBuildHook(BuildHookInterface):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        js = Path(self.root, "js")
-        targets = [Path(self.root, target) for target in self.config["ensured-targets"]]
-        if out_of_date(targets, js):
+        root = Path(self.root)
+        js = root / "js"
+        targets = [root / target for target in self.config["ensured-targets"]]
+        if out_of_date(targets, [*sources(js), root / METHOD]):
             npm = shutil.which("npm")
             if npm is not None:
                 self.app.display_info("Building the JavaScript of the widgets in js/ ...")
@@ -48,17 +51,17 @@ class JavaScriptBuildHook(BuildHookInterface):
             raise RuntimeError(f"`npm run build` in js/ did not make {', '.join(absent)}.")
 
 
-def out_of_date(targets: list[Path], js: Path) -> bool:
+def out_of_date(targets: list[Path], made_from: list[Path]) -> bool:
     """Whether a target is missing or older than a file that it is built from."""
     if not all(target.is_file() for target in targets):
         return True
     built = min(target.stat().st_mtime for target in targets)
     # An sdist gives all its files one time, so equal times mean up to date.
-    return any(source.stat().st_mtime > built for source in sources(js))
+    return any(source.stat().st_mtime > built for source in made_from)
 
 
 def sources(js: Path) -> Iterator[Path]:
-    """The files of js/ that the bundle depends on."""
+    """The files of js/ that the bundle is built from."""
     for entry in js.iterdir():
         if entry.name in NOT_SOURCES:
             continue

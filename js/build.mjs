@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 
 import * as esbuild from "esbuild";
 
+import { METHOD } from "./method.mjs";
+
 const WIDGETS = ["chart", "circuit", "panel", "export"];
 const MAX_KILOBYTES = 120;
 
@@ -18,6 +20,7 @@ const options = {
     { in: `src/${name}/${name}.css`, out: name },
   ]),
   outdir,
+  define: METHOD,
   bundle: true,
   format: "esm",
   target: ["es2022"],

@@ -6,19 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from sp_widget.pictures.look import LINE, LINES, MUTED, TEXT, draw_legend, font, line_width
-from sp_widget.training.record import StepRecord
-from sp_widget.training.series import series_for
+from sp_widget.training.record import HardEvaluation, StepRecord
+from sp_widget.training.series import HARD_CIRCUIT, Series, evaluation_points, series_for
 
 
-def draw_chart(axes: Any, history: Sequence[StepRecord], faithfulness_target: str) -> None:
-    """Draw loss and its terms on the left axis, the number of edges on the right one."""
+def draw_chart(
+    axes: Any,
+    history: Sequence[StepRecord],
+    evaluations: Sequence[HardEvaluation],
+    faithfulness_target: str,
+) -> None:
+    """Draw loss and its terms on the left axis, the number of edges on the right one.
+
+    A marker on the left axis is an evaluation of the hard circuit on the validation data.
+    """
     right = axes.twinx()
     sides = {"left": axes, "right": right}
     handles = []
-    for series in series_for(any(record.validation is not None for record in history)):
-        points = series.points(history)
+    steps = series_for(any(record.validation is not None for record in history))
+    lines: list[tuple[Series, list[tuple[float, float]]]] = [
+        *((series, series.points(history)) for series in steps),
+        (HARD_CIRCUIT, evaluation_points(evaluations)),
+    ]
+    for series, points in lines:
         if not points:
             continue
+        measured = series is HARD_CIRCUIT
         handles += sides[series.axis].plot(
             [x for x, _ in points],
             [y for _, y in points],
@@ -28,8 +41,8 @@ def draw_chart(axes: Any, history: Sequence[StepRecord], faithfulness_target: st
             linewidth=line_width(series.stroke_width),
             drawstyle="steps-pre" if series.stepped else "default",
             # A run of one step is a point.
-            marker="o" if len(points) == 1 else None,
-            markersize=3,
+            marker="D" if measured else "o" if len(points) == 1 else None,
+            markersize=4 if measured else 3,
         )
     right.set_ylim(bottom=0)
     axes.set_facecolor("none")

@@ -58,5 +58,5 @@ def draw_legend(axes: Any, handles: Sequence[Any], place: str, anchor: tuple[flo
         labelcolor=TEXT,
         borderaxespad=0.2,
         handlelength=2.6,
-        columnspacing=1.6,
+        columnspacing=1.3,
     )

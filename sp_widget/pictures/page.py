@@ -25,7 +25,7 @@ from sp_widget.pictures.look import (
 )
 from sp_widget.pictures.parts import PARTS, Part
 from sp_widget.pictures.tables import Rows
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 EDGE, TITLE, CHART, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 320.0, 30.0, 34.0, 16.0, 19.0
 """Heights of the parts of a page, and its rim."""
@@ -35,6 +35,7 @@ def page(
     parts: Collection[Part],
     title: str,
     history: Sequence[StepRecord],
+    evaluations: Sequence[HardEvaluation],
     faithfulness_target: str,
     data: GraphData | None,
     cut: Cut,
@@ -68,9 +69,8 @@ def page(
         if part == "title":
             sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
         elif part == "chart":
-            draw_chart(
-                axes(EDGE + 62, at + 56, inner - 130, CHART - 90), history, faithfulness_target
-            )
+            chart = axes(EDGE + 62, at + 56, inner - 130, CHART - 90)
+            draw_chart(chart, history, evaluations, faithfulness_target)
         elif part == "circuit" and data and layout:
             words = f"The circuit of the {cut.size:,} most important edges"
             if cut.size > MOST_DRAWN:

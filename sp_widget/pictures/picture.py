@@ -20,7 +20,7 @@ from sp_widget.pictures.circuit_data import graph_data
 from sp_widget.pictures.cut import DEFAULT_SIZE, cut
 from sp_widget.pictures.parts import PARTS, Part
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,7 @@ class Picture:
         prune_scores: Mapping[str, Tensor],
         *,
         history: Sequence[StepRecord],
+        evaluations: Sequence[HardEvaluation],
         config: SubnetworkProbingConfig | None,
         official_edges: frozenset[Edge] | None,
         seq_labels: Sequence[str] | None,
@@ -53,6 +54,7 @@ class Picture:
         self.title = title
         """What the picture is of."""
         self._history = list(history)
+        self._evaluations = list(evaluations)
         self._config = config
         self._cut = cut(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
@@ -120,6 +122,7 @@ class Picture:
             self.parts if parts is None else parts,
             self.title,
             self._history,
+            self._evaluations,
             target,
             self._data,
             self._cut,
@@ -186,6 +189,7 @@ def snapshot(
     prune_scores: Mapping[str, Tensor],
     *,
     history: Sequence[StepRecord] = (),
+    evaluations: Sequence[HardEvaluation] = (),
     config: SubnetworkProbingConfig | None = None,
     official_edges: Collection[Edge] | None = None,
     seq_labels: Sequence[str] | None = None,
@@ -198,6 +202,7 @@ def snapshot(
         model: what `sp_widget.patchable_model` returns.
         prune_scores: the scores of its edges.
         history: the records of the training.
+        evaluations: those of its hard circuit on the validation data, for the chart.
         config: its settings, to be listed.
         official_edges: the edges of a known circuit, to compare with.
         seq_labels: a label for each token position, for a model with `seq_len`.
@@ -219,6 +224,7 @@ def snapshot(
         model,
         prune_scores,
         history=history,
+        evaluations=evaluations,
         config=config,
         official_edges=known,
         seq_labels=seq_labels,

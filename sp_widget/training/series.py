@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sp_widget.training.record import StepRecord
+from sp_widget.training.record import HardEvaluation, StepRecord
 
 LineStyle = Literal["solid", "dashed", "dotted", "dash_dotted"]
 
@@ -54,6 +54,22 @@ EDGES = Series(
     1.25,
     stepped=True,
 )
+HARD_CIRCUIT = Series(
+    "Hard circuit, held-out data",
+    # Measured now and then, not in every step.
+    lambda r: None,
+    "left",
+    "#00898f",
+    "solid",
+    1.0,
+)
+"""The faithfulness of the hard circuit on all validation data: a marker for each evaluation."""
+
+
+def evaluation_points(evaluations: Iterable[HardEvaluation]) -> list[tuple[float, float]]:
+    """`(step, faithfulness)` of every evaluation with a finite value."""
+    points = [(float(each.step), each.faithfulness) for each in evaluations]
+    return [(x, y) for x, y in points if math.isfinite(y)]
 
 
 def series_for(validation: bool) -> tuple[Series, ...]:

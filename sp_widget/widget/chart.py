@@ -13,16 +13,10 @@ import bqplot
 import ipywidgets
 
 from sp_widget.training.record import HardEvaluation, StepRecord
-from sp_widget.training.series import Series
+from sp_widget.training.series import HARD_CIRCUIT, Series, evaluation_points
 from sp_widget.widget.chart_table import summary, table, table_steps
 from sp_widget.widget.chart_tools import ChartTools
-from sp_widget.widget.chart_traces import (
-    HARD_CIRCUIT,
-    Scales,
-    Trace,
-    evaluation_points,
-    traces_of_runs,
-)
+from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.curve import Window
 from sp_widget.widget.past_run import PastRun

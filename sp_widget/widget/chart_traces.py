@@ -6,7 +6,6 @@ into them, smoothed or on a log axis as a person wishes, without asking the kern
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import bqplot
 import numpy as np
 
-from sp_widget.training.record import HardEvaluation
 from sp_widget.training.series import EDGES, LOSS, LineStyle, Series
 from sp_widget.widget.curve import Curve, Window
 from sp_widget.widget.downsample import Floats
@@ -27,17 +25,6 @@ RUN_STYLES: tuple[LineStyle, ...] = ("dashed", "dash_dotted", "dotted")
 """The dash patterns of earlier runs, in turn; solid lines are the present run's."""
 
 RUN_STROKE_WIDTH = 1.25
-
-HARD_CIRCUIT = Series(
-    "Hard circuit, held-out data",
-    # Measured now and then, not in every step.
-    lambda record: None,
-    "left",
-    "#00898f",
-    "solid",
-    1.0,
-)
-"""The faithfulness of the hard circuit on all validation data: a marker for each evaluation."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +115,6 @@ def traces_of_runs(runs: Sequence[PastRun], scales: Scales) -> list[Trace]:
             trace.curve.extend(look.points(run.records))
             traces.append(trace)
     return traces
-
-
-def evaluation_points(evaluations: Sequence[HardEvaluation]) -> list[tuple[float, float]]:
-    """`(step, faithfulness)` of every evaluation with a finite value."""
-    points = [(float(each.step), each.faithfulness) for each in evaluations]
-    return [(x, y) for x, y in points if math.isfinite(y)]
 
 
 def packed(x: Floats, y: Floats) -> bytes:

@@ -146,8 +146,6 @@ class ControlPanel(LockedWidget):
     """An `Option` for each preset."""
     preset = traitlets.Unicode("custom").tag(sync=True)
     """The preset that the fields follow, or `custom`."""
-    docs_url = traitlets.Unicode("").tag(sync=True)
-    """The page on the method; empty: nobody knows where it can be read."""
     outlook = traitlets.Dict().tag(sync=True)
     """An `Outlook`."""
     held_out = traitlets.Dict().tag(sync=True)
@@ -175,7 +173,6 @@ class ControlPanel(LockedWidget):
         validation: bool = True,
         presets: Sequence[Option] = (),
         preset: str = "custom",
-        docs_url: str = "",
     ) -> None:
         self._commands = CallbackDispatcher()
         self._preset_choices = CallbackDispatcher()
@@ -189,7 +186,6 @@ class ControlPanel(LockedWidget):
             held_out=no_evaluation(""),
             presets=list(presets),
             preset=preset,
-            docs_url=docs_url,
             save_as=save_as,
         )
         self.on_msg(self._handle_message)

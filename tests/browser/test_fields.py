@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Photograph
+from tests.browser.notebook import FrontEnd, NotebookPage
+from tests.browser.panel import Panel
+from tests.browser.server import JupyterServer
 from tests.browser.workbench import N_BATCHES, Workbench
 
 pytestmark = pytest.mark.browser
@@ -95,3 +99,29 @@ def test_a_wrong_value_while_running_changes_nothing_and_is_explained(
     assert lambdas == "{1.0}"
     panel.enter("Lambda", "1")
     expect(panel.problem("Lambda")).to_have_text("")
+
+
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_a_setting_leads_to_its_section_of_the_documentation(
+    page: Page, server: JupyterServer, front_end: FrontEnd, photograph: Photograph
+) -> None:
+    code = "from sp_widget.widget.panel import ControlPanel\nControlPanel(validation=False)"
+    path = server.new_notebook(f"docs-{front_end}.ipynb", code)
+    notebook = NotebookPage(page, server, path, front_end)
+    notebook.open()
+    notebook.run(0)
+    panel = Panel(notebook.outputs(0))
+    link = panel.region.get_by_role("link", name="Lambda in the documentation", exact=True)
+    link.focus()
+    expect(panel.region.locator(".sp-help", has_text="Lambda: Weight")).to_be_visible()
+    # Without a network, and without the server that the notebook came from.
+    page.context.set_offline(True)
+    with page.expect_popup() as opened:
+        page.keyboard.press("Enter")
+    documentation = opened.value
+    section = documentation.get_by_role("heading", name="Masks and loss", exact=True)
+    expect(section).to_be_in_viewport()
+    assert section.evaluate("heading => heading.matches(':target')")
+    expect(documentation.get_by_text("loss = faithfulness + regularize_lambda")).to_be_visible()
+    photograph(documentation, f"documentation-{front_end}")
+    page.context.set_offline(False)

@@ -10,28 +10,31 @@ from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 
-FIELDS = [
+MAIN = ("Learning rate", "Epochs", "Lambda", "Circuit size", "Faithfulness target", "Ablation")
+MORE = ("Mask function", "Dropout", "Initial mask value", "Avoid lambda", "Seed")
+"""Of the settings that can be used without validation data."""
+NEED_VALIDATION = ("Evaluate every", "Hard circuit")
+
+
+def documented(*fields: str) -> list[str]:
+    """Fields, each after the link to what the documentation says of it."""
+    return [name for field in fields for name in (f"{field} in the documentation", field)]
+
+
+CONTROLS = [
     "Settings",
     "Preset",
-    "Learning rate",
-    "Epochs",
-    "Lambda",
-    "Circuit size",
-    "Faithfulness target",
-    "Ablation",
+    *documented(*MAIN),
     "More settings",
-    "Mask function",
-    "Dropout",
-    "Initial mask value",
-    "Avoid lambda",
-    "Seed",
-    "Tree optimisation",
+    *documented(*MORE),
+    *(f"{field} in the documentation" for field in NEED_VALIDATION),
+    *documented("Tree optimisation"),
     "Estimate time",
     "Save scores as",
     "Runs",
     "Code",
 ]
-"""Without validation data, which some more would need."""
+"""Below the buttons, in the order of the page."""
 
 # The name of the focused control in the panel; empty where the focus is elsewhere.
 _FOCUSED = """
@@ -39,7 +42,7 @@ region => {
   const focused = document.activeElement;
   if (!region.contains(focused)) return "";
   const label = focused.labels?.[0] ?? focused;
-  return label.textContent.trim();
+  return (focused.getAttribute("aria-label") ?? label.textContent).trim();
 }
 """
 
@@ -74,7 +77,7 @@ def test_tab_reaches_every_control_that_can_be_used(workbench: Workbench) -> Non
     panel = workbench.new_panel()
     panel.unfold("More settings")
     workbench.notebook.select(cell=1)
-    assert tab_through(panel) == ["Start", "Step", *FIELDS]
+    assert tab_through(panel) == ["Start", "Step", *CONTROLS]
     # And back in.
     panel.page.keyboard.press("Shift+Tab")
     assert focused(panel) == "Code"

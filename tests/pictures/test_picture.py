@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ from sp_widget.core.scores import PruneScores
 from sp_widget.errors import ArgumentError
 from sp_widget.pictures.picture import Picture, snapshot
 from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.training.record import HardEvaluation
 from sp_widget.training.trainer import SubnetworkProbing
 from tests.models import bridge, dataloader
 
@@ -106,6 +108,23 @@ def test_a_notebook_keeps_it_for_every_reader(picture: Picture) -> None:
     assert list(bundle) == ["text/plain", "text/html", "image/png"]
     assert bundle["text/plain"].startswith("Picture(Subnetwork probing.")
     assert len(bundle["image/png"]) < 200_000
+
+
+def test_the_chart_has_a_marker_for_each_evaluation_of_the_hard_circuit(
+    model: PatchableModel, trainer: SubnetworkProbing
+) -> None:
+    evaluations = [
+        HardEvaluation(step=step, edges=20, faithfulness=value, regularizer=0.5)
+        for step, value in ((1, 0.25), (2, math.inf), (3, 0.125))
+    ]
+    figure = snapshot(
+        model, trainer.prune_scores, history=trainer.history, evaluations=evaluations
+    ).figure(["chart"])
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    measured = lines["Hard circuit, held-out data"]
+    assert [list(values) for values in measured.get_data()] == [[1, 3], [0.25, 0.125]]
+    assert measured.get_marker() == "D"
+    assert lines["Loss"].get_marker() == "None"
 
 
 def test_the_tables_say_what_was_asked_and_what_came_out(

@@ -10,7 +10,6 @@ import pytest
 
 from sp_widget.core.types import AblationType
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.widget.docs_page import PAGE
 from sp_widget.widget.fields import fields_for, parse_values, values_for
 
 LABELS = {
@@ -61,7 +60,7 @@ def test_every_field_explains_itself() -> None:
 
 
 def test_every_field_names_a_section_of_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
     for field in fields_for(SubnetworkProbingConfig()):
         assert f"\n## {field['section']}\n" in page
 

@@ -19,11 +19,15 @@ interface Control {
   write(value: Value): void;
 }
 
-/** A labelled field with its help and its problem; `commit` receives what the person chose. */
+/**
+ * A labelled field with its help and its problem; `commit` receives what the person chose. `more`:
+ * a link beside the label.
+ */
 export function createField(
   spec: FieldSpec,
   id: string,
   commit: (value: string | boolean) => void,
+  more: HTMLAnchorElement | null = null,
 ): FieldView {
   const control = createControl(spec);
   const availability = createAvailability(control.element);
@@ -95,7 +99,7 @@ export function createField(
     element: h(
       "div",
       { class: `sp-field sp-field-${spec.kind}`, "data-name": spec.name },
-      label,
+      h("span", { class: "sp-name" }, label, ...(more ? [more] : [])),
       control.element,
       problem,
       help,

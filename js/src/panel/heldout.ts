@@ -28,7 +28,8 @@ export function createHeldOut(send: (command: Command) => void): HeldOutView {
     ),
     update(heldOut) {
       last.show(heldOut.last, heldOut.last_step);
-      best.show(heldOut.best || "–", heldOut.best_step);
+      best.show(heldOut.best, heldOut.best_step);
+      best.element.hidden = !heldOut.best;
       canEvaluate.set(heldOut.can_evaluate);
       canRestore.set(heldOut.can_restore);
     },

@@ -7,6 +7,7 @@ import { followKernel } from "../shared/kernel";
 import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
+import { createDocumentation } from "./documentation";
 import { createHeldOut } from "./heldout";
 import {
   isUnderWay,
@@ -31,6 +32,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const status = createStatus();
   const note = h("p", { class: "sp-note" });
   const heldOut = createHeldOut(send);
+  const documentation = createDocumentation();
   const settings = createSettings(
     prefix,
     (name, value) => {
@@ -45,6 +47,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     () => {
       send("estimate");
     },
+    documentation,
   );
   const runs = createRuns((number, change) => {
     sendRunEdit(model, number, change);
@@ -86,6 +89,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     "abort",
     () => {
       panel.remove();
+      documentation.close();
     },
     { once: true },
   );
@@ -116,9 +120,8 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status"], showStatus, signal);
   observe(
     model,
-    ["docs_url", "outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
+    ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
     () => {
-      settings.setDocs(model.get("docs_url"));
       settings.showOutlook(model.get("outlook"));
       heldOut.update(model.get("held_out"));
       runs.show(model.get("runs"));

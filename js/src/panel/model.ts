@@ -101,7 +101,6 @@ export type PanelTraits = {
   presets: Option[];
   /** The preset that the fields follow, or "custom". */
   preset: string;
-  docs_url: string;
   outlook: Outlook;
   held_out: HeldOut;
   runs: RunData[];

@@ -1,5 +1,6 @@
 import { createAvailability } from "../shared/availability";
 import { h, setText } from "../shared/dom";
+import type { Documentation } from "./documentation";
 import { createField, type FieldView } from "./field";
 import type { FieldSpec, Option, Outlook, Value } from "./model";
 import { createSection } from "./section";
@@ -19,8 +20,6 @@ export interface Settings {
   showOutlook(outlook: Outlook): void;
   /** A trial step can be made only while nothing else runs. */
   setIdle(idle: boolean): void;
-  /** The address of the page on the method; empty: there is none. */
-  setDocs(url: string): void;
 }
 
 const CUSTOM: Option = { value: "custom", label: "Custom" };
@@ -31,6 +30,7 @@ export function createSettings(
   commit: (name: string, value: string | boolean) => void,
   choosePreset: (name: string) => void,
   askForEstimate: () => void,
+  documentation: Documentation,
 ): Settings {
   const main = h("div", { class: "sp-grid" });
   const more = h("div", { class: "sp-grid" });
@@ -41,10 +41,7 @@ export function createSettings(
     more,
   );
   // Hidden from screen readers, which read the same text as the description of the field.
-  const helpText = h("span", { "aria-hidden": "true" }, HELP_HINT);
-  const docs = h("a", { class: "sp-link", target: "_blank", rel: "noreferrer" }, "Read more");
-  const docsInWords = h("span", { "aria-hidden": "true" });
-  const help = h("p", { class: "sp-help" }, helpText, " ", docs, docsInWords);
+  const help = h("p", { class: "sp-help", "aria-hidden": "true" }, HELP_HINT);
   const preset = h("select", {
     id: `${idPrefix}-preset`,
     class: "sp-input sp-select",
@@ -76,21 +73,13 @@ export function createSettings(
   );
 
   let fields: { spec: FieldSpec; view: FieldView }[] = [];
-  let docsUrl = "";
 
   const explain = (target: EventTarget | null): void => {
     const field = fields.find(
       ({ view }) => target instanceof Node && view.element.contains(target),
     );
-    const { label = "", help: text = "", section = "", unavailable = "" } = field?.spec ?? {};
-    setText(
-      helpText,
-      field ? `${label}: ${[unavailable, text].filter(Boolean).join(" ")}` : HELP_HINT,
-    );
-    docs.hidden = !docsUrl;
-    // Stays at the section of the last field: the keyboard comes to the link after the fields.
-    if (section || !docs.hash) docs.href = `${docsUrl}#${anchor(section)}`;
-    setText(docsInWords, section && !docsUrl ? `(docs/method.md, “${section}”)` : "");
+    const { label = "", help: text = "", unavailable = "" } = field?.spec ?? {};
+    setText(help, field ? `${label}: ${[unavailable, text].filter(Boolean).join(" ")}` : HELP_HINT);
   };
   const root = (): Document | ShadowRoot => element.getRootNode() as Document | ShadowRoot;
   explain(null);
@@ -112,9 +101,14 @@ export function createSettings(
     build(specs) {
       fields = specs.map((spec) => ({
         spec,
-        view: createField(spec, `${idPrefix}-${spec.name}`, (value) => {
-          commit(spec.name, value);
-        }),
+        view: createField(
+          spec,
+          `${idPrefix}-${spec.name}`,
+          (value) => {
+            commit(spec.name, value);
+          },
+          spec.section ? documentation.link(spec.section, spec.label) : null,
+        ),
       }));
       const elements = (group: string): HTMLElement[] =>
         fields
@@ -151,15 +145,5 @@ export function createSettings(
     setIdle(idle) {
       estimateAvailability.set(idle);
     },
-    setDocs(url) {
-      if (url === docsUrl) return;
-      docsUrl = url;
-      explain(root().activeElement);
-    },
   };
-}
-
-/** The name that GitHub gives to a heading. */
-function anchor(heading: string): string {
-  return heading.toLowerCase().replaceAll(" ", "-");
 }

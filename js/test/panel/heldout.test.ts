@@ -31,6 +31,14 @@ describe("the hard circuit on the validation data", () => {
     expect(group?.textContent).toContain("best, step 20 29 edges, KL divergence 0.09");
   });
 
+  it("leaves the room of the best one to a sentence while there is none", () => {
+    const view = openPanel({ held_out: NOTHING });
+    const [last, best] = view.el.querySelectorAll<HTMLElement>(".sp-heldout .sp-fact");
+    expect([last?.hidden, best?.hidden]).toEqual([false, true]);
+    view.model.set("held_out", { ...NOTHING, best: "29 edges", best_step: 20 });
+    expect(best?.hidden).toBe(false);
+  });
+
   it.each([
     ["Evaluate now", "evaluate", "can_evaluate"],
     ["Restore best", "restore_best", "can_restore"],

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 
 import {
+  blobs,
   description,
   FIELDS,
   IDLE,
@@ -229,23 +230,33 @@ describe("what the training will take", () => {
 
 describe("the help", () => {
   const spec = FIELDS.map((field) => ({ ...field, section: "Masks and loss" }));
+  const link = (el: HTMLElement, name: string): HTMLAnchorElement | null =>
+    el.querySelector(`a[aria-label="${name} in the documentation"]`);
 
-  it("names the section of the documentation", () => {
+  it("links every setting to its section of a page that needs no network", async () => {
     const view = openPanel({ fields: spec });
-    view.control("Lambda").focus();
-    expect(view.el.textContent).toContain("(docs/method.md, “Masks and loss”)");
+    for (const { label } of spec) expect(link(view.el, label)).not.toBeNull();
+    const [address = "", section] = link(view.el, "Lambda")?.href.split("#") ?? [];
+    expect(section).toBe("masks-and-loss");
+    const page = new DOMParser().parseFromString(await text(blobs.get(address)), "text/html");
+    expect(page.getElementById("masks-and-loss")?.textContent).toBe("Masks and loss");
+    expect(page.querySelectorAll("table").length).toBeGreaterThan(0);
+    // Files beside it in the repository are not where the page is.
+    for (const { href } of page.links) expect(href).toMatch(/^https:/);
+    view.close();
+    expect(blobs.has(address)).toBe(false);
   });
 
-  it("links to it where its address is known", () => {
-    const view = openPanel({ fields: spec, docs_url: "https://example.org/method.md" });
-    view.control("Lambda").focus();
-    const link = view.el.querySelector<HTMLAnchorElement>("a:not([hidden])");
-    expect(link?.href).toBe("https://example.org/method.md#masks-and-loss");
-    expect(view.el.textContent).not.toContain("docs/method.md,");
-    // The keyboard comes to it from another place.
-    link?.focus();
-    expect(document.activeElement).toBe(link);
-    expect(link?.href).toContain("#masks-and-loss");
+  it("goes on explaining the setting whose link has the focus", () => {
+    const view = openPanel({ fields: spec });
+    link(view.el, "Lambda")?.focus();
+    expect(view.el.querySelector(".sp-help")?.textContent).toBe(
+      "Lambda: Weight of the regularizer.",
+    );
+  });
+
+  it("has no link where there is nothing more to read", () => {
+    expect(openPanel().el.querySelector("a")).toBeNull();
   });
 });
 
@@ -285,3 +296,14 @@ describe("a field that is of no use", () => {
     ]);
   });
 });
+
+/** jsdom's blobs have no other way to their text. */
+function text(blob: Blob | undefined): Promise<string> {
+  return new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => {
+      resolve(reader.result as string);
+    };
+    reader.readAsText(blob ?? new Blob());
+  });
+}

@@ -4,6 +4,18 @@ import panel from "../../src/panel/index";
 import type { FieldSpec, PanelTraits, Status } from "../../src/panel/model";
 import { FakeModel } from "../fake-model";
 
+/** What the addresses of blobs lead to, which jsdom has not. */
+export const blobs = new Map<string, Blob>();
+let addresses = 0;
+Object.assign(URL, {
+  createObjectURL: (blob: Blob) => {
+    const address = `blob:http://localhost/${addresses++}`;
+    blobs.set(address, blob);
+    return address;
+  },
+  revokeObjectURL: (address: string) => blobs.delete(address),
+});
+
 const FIELD: FieldSpec = { name: "", label: "", kind: "number", value: "", help: "", live: false };
 
 export const FIELDS: FieldSpec[] = [
@@ -98,7 +110,6 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     problems: {},
     presets: PRESETS,
     preset: "reference",
-    docs_url: "",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
     held_out: {
       last: "not measured yet",
