@@ -44,7 +44,7 @@ from sp_widget.widget.settings import Settings
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-MAX_UPDATES_PER_SECOND = 10
+MAX_UPDATES_PER_SECOND = 6
 MAX_MESSAGES_PER_SECOND = 33
 """Of updates on average, so that even a second that begins with one has fewer than 40; the
 circuit and the chart's summary add about one each."""
