@@ -65,8 +65,8 @@ class SubnetworkProbingConfig:
     """Where patch activations wait between steps: see `sp_widget.training.patch_cache`. The
     result is the same."""
     recompute: bool = False
-    """Run every block again in the backward pass instead of keeping what it needs: less memory,
-    more time, the same result."""
+    """Run every node again in the backward pass instead of keeping what autograd needs of it: less
+    memory, more time, the same result."""
 
     def __post_init__(self) -> None:
         # Accept any collection of edges, and the reference's None.
