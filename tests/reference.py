@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from sp_widget.core.data import PromptDataLoader, PromptDataset
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
+from sp_widget.core.types import AblationType
+from sp_widget.training.subnetwork_probing import subnetwork_probing_prune_scores
 
 FOLDER = Path(__file__).parent / "fixtures" / "reference_gpt2"
 EDGES = ("comp", "tok")
@@ -59,3 +62,23 @@ def dataloader() -> PromptDataLoader:
         array("clean"), array("corrupt"), array("answers"), array("wrong_answers")
     )
     return PromptDataLoader(dataset, batch_size=facts()["batch_size"])
+
+
+def assert_training_agrees(model: PatchableModel, case: dict[str, Any]) -> None:
+    """A deterministic training ends with the reference's scores."""
+    avoid = set(case["avoid"] or ())
+    with warnings.catch_warnings():
+        # Some cases train towards what no circuit can reach, as the reference does.
+        warnings.filterwarnings("ignore", "ablation_type", UserWarning)
+        scores = subnetwork_probing_prune_scores(
+            model,
+            dataloader(),
+            avoid_edges={edge for edge in model.edges if edge.name in avoid},
+            ablation_type=AblationType[case["ablation"]],
+            progress=False,
+            **case["kwargs"],
+        )
+    expected = arrays_under(f"sp/{case['id']}/")
+    assert set(scores) == set(expected)
+    for name, score in scores.items():
+        torch.testing.assert_close(score, expected[name], atol=1e-3, rtol=0)

@@ -61,7 +61,7 @@ class Engine:
         ):
             attention = block.attention
             reads.append(resid)
-            x = resid.to(block.device).reshape(1, -1, d_model).expand(len(span.attn_rows), -1, -1)
+            x = resid.to(block.device).reshape(1, -1, d_model)  # the same for all destinations
             z = attention.mix(attention.project_in.forward(x)[0], batch, given)
             written = outputs[span.attn_srcs.start : span.attn_srcs.stop]
             if attention.post_norm is None:
@@ -145,7 +145,7 @@ class Engine:
 
     # --- buffers ----------------------------------------------------------------------------
 
-    def workspace(self, embed: Tensor, graph: bool) -> Workspace:
+    def _workspace(self, embed: Tensor, graph: bool) -> Workspace:
         """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
         kept = self._free.pop((graph, *embed.shape), None)
         if kept is not None:
@@ -168,7 +168,7 @@ class Engine:
         graph: bool,
     ) -> PatchedRun:
         """A run in buffers that nobody else uses; see `release`."""
-        space = self.workspace(inputs.embed, graph)
+        space = self._workspace(inputs.embed, graph)
         return PatchedRun(
             self.architecture,
             self.graph,

@@ -200,7 +200,7 @@ class Attention:
         self, stream: Float[Tensor, "1 seq d_model"], rotary: Rotary | None
     ) -> tuple[Tensor, Tensor]:
         """Keys and values `[1, heads, seq, d_head]` when all destinations read this stream."""
-        projected, _ = self.project_in.forward(stream.expand(len(self.project_in.weight), -1, -1))
+        projected, _ = self.project_in.forward(stream)
         _, k, v = self._queries_keys_values(projected, 1, rotary)
         return k, v
 

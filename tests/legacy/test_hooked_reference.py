@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytest
@@ -10,8 +9,6 @@ import torch
 
 from sp_widget.core.ablations import src_ablations
 from sp_widget.core.patchable_model import PatchableModel, patch_mode, patchable_model
-from sp_widget.core.types import AblationType
-from sp_widget.training.subnetwork_probing import subnetwork_probing_prune_scores
 from tests import reference
 from tests.legacy import hooked_models
 
@@ -41,20 +38,4 @@ def test_patched_logits_match_the_reference(edges: str) -> None:
 
 @pytest.mark.parametrize("case", reference.facts()["cases"], ids=lambda case: str(case["id"]))
 def test_deterministic_training_ends_with_the_reference_s_scores(case: dict[str, Any]) -> None:
-    model = _model(case["edges"])
-    avoid = set(case["avoid"] or ())
-    with warnings.catch_warnings():
-        # Some cases train towards what no circuit can reach, as the reference does.
-        warnings.filterwarnings("ignore", "ablation_type", UserWarning)
-        scores = subnetwork_probing_prune_scores(
-            model,
-            reference.dataloader(),
-            avoid_edges={edge for edge in model.edges if edge.name in avoid},
-            ablation_type=AblationType[case["ablation"]],
-            progress=False,
-            **case["kwargs"],
-        )
-    expected = reference.arrays_under(f"sp/{case['id']}/")
-    assert set(scores) == set(expected)
-    for name, score in scores.items():
-        torch.testing.assert_close(score, expected[name], atol=1e-3, rtol=0)
+    reference.assert_training_agrees(_model(case["edges"]), case)

@@ -6,37 +6,19 @@ for both that and resample ablation, and each case names its own.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytest
 import torch
 
 from sp_widget.core.masks import DEFAULT_INIT_VAL
-from sp_widget.core.types import AblationType
 from sp_widget.training.subnetwork_probing import subnetwork_probing_prune_scores
 from tests import reference
 
 
 @pytest.mark.parametrize("case", reference.facts()["cases"], ids=lambda case: str(case["id"]))
 def test_deterministic_training_ends_with_the_reference_s_scores(case: dict[str, Any]) -> None:
-    model = reference.model(case["edges"])
-    avoid = set(case["avoid"] or ())
-    with warnings.catch_warnings():
-        # Some cases train towards what no circuit can reach, as the reference does.
-        warnings.filterwarnings("ignore", "ablation_type", UserWarning)
-        scores = subnetwork_probing_prune_scores(
-            model,
-            reference.dataloader(),
-            avoid_edges={edge for edge in model.edges if edge.name in avoid},
-            ablation_type=AblationType[case["ablation"]],
-            progress=False,
-            **case["kwargs"],
-        )
-    expected = reference.arrays_under(f"sp/{case['id']}/")
-    assert set(scores) == set(expected)
-    for name, score in scores.items():
-        torch.testing.assert_close(score, expected[name], atol=1e-3, rtol=0)
+    reference.assert_training_agrees(reference.model(case["edges"]), case)
 
 
 @pytest.mark.parametrize("tree_optimisation", [False, True])
