@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import nbformat
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.server import JupyterServer
@@ -26,6 +27,7 @@ class NotebookPage:
         # A workspace of its own: what another test left open does not come back.
         lab = f"lab/workspaces/{re.sub(r'[^a-z0-9]', '', path)}/tree"
         self._url = server.url(f"{lab if front_end == 'lab' else 'notebooks'}/{path}")
+        self._file = server.root / path
         self.front_end = front_end
 
     def open(self) -> None:
@@ -35,7 +37,9 @@ class NotebookPage:
             self.page.goto(self._url)
         expect(self.page.locator(".jp-KernelName")).to_have_text(_KERNEL, timeout=PATIENCE)
         expect(self.page.locator(_IDLE)).to_have_count(1, timeout=PATIENCE)
-        expect(self.cells.first).to_be_visible()
+        # The front ends attach cells that are out of sight one by one, when they have time.
+        saved = nbformat.read(self._file, as_version=4)
+        expect(self.cells).to_have_count(len(saved.cells), timeout=PATIENCE)
 
     @property
     def cells(self) -> Locator:
