@@ -5,6 +5,7 @@ Inside a block ordinary autograd; what masks multiply, between blocks, is `patch
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.core.nodes import Attention, AttentionInputs, Block
+from sp_widget.core.scratch import Scratch, pieces
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,19 @@ def heads_together(
     return out if attention.b_out is None else out + attention.b_out
 
 
-def written_by_attention(block: Block, tape: BlockTape) -> Tensor:
-    """What each source of attention writes, `[sources, ...]`."""
-    mixed = tape.mixed.detach()
+def written_by_attention(
+    block: Block, tape: BlockTape, scratch: Scratch
+) -> Iterator[tuple[slice, Float[Tensor, "sources tokens d_model"]]]:
+    """What the sources of attention write, as many at a time as `scratch` holds: which of them,
+    and their values, which those of the next ones overwrite."""
+    mixed, w_out = tape.mixed.detach(), block.attention.w_out
     if block.attention.post_norm is not None:
-        return mixed.unsqueeze(0)
-    return torch.bmm(mixed, block.attention.w_out)
+        yield slice(0, 1), mixed.flatten(0, 1).unsqueeze(0)
+        return
+    n_tokens, d_model = mixed.shape[1], w_out.shape[2]
+    for heads in pieces(len(mixed), scratch.size // (n_tokens * d_model)):
+        out = scratch.view(torch.Size((heads.stop - heads.start, n_tokens, d_model)))
+        yield heads, torch.bmm(mixed[heads], w_out[heads], out=out)
 
 
 def with_mlp(
@@ -88,9 +97,10 @@ def back_through_attention(
     tape: BlockTape,
     grad: Float[Tensor, "sources batch seq d_model"],
     streams: Float[Tensor, "rows batch seq d_model"],
+    scratch: Scratch,
 ) -> None:
     """Turn the streams that attention reads into their gradients, in place, from those of what it
-    writes."""
+    writes. `scratch`: see `NormedLinear.backward`."""
     attention, mixed = block.attention, tape.mixed
     grad_mixed = grad.flatten(1, 2).to(block.device)
     if attention.post_norm is None:
@@ -98,6 +108,6 @@ def back_through_attention(
     (grad_projected,) = torch.autograd.grad(mixed, tape.projected, grad_mixed.view_as(mixed))
     flat = streams.flatten(1, 2)
     x = flat.to(block.device)
-    attention.project_in.backward(grad_projected, x, tape.projected.detach(), tape.saved)
+    attention.project_in.backward(grad_projected, x, tape.projected.detach(), tape.saved, scratch)
     if x is not flat:
         flat.copy_(x)

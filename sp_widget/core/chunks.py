@@ -36,3 +36,9 @@ def chunks_of(graph: Graph) -> tuple[Chunk, ...]:
             )
         )
     return tuple(chunks)
+
+
+def halves(blocks: range) -> tuple[range, range]:
+    """Two or more blocks, cut in the middle."""
+    middle = blocks.start + len(blocks) // 2
+    return range(blocks.start, middle), range(middle, blocks.stop)

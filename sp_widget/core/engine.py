@@ -11,10 +11,12 @@ from torch import Tensor
 from sp_widget.core.architecture import Architecture, RunInputs
 from sp_widget.core.block_run import heads_together
 from sp_widget.core.chunks import BLOCKS_AT_ONCE, chunks_of
-from sp_widget.core.graph import Graph, on_device
+from sp_widget.core.graph import Graph
+from sp_widget.core.kept_weights import KeptWeights
 from sp_widget.core.nodes import Attention
 from sp_widget.core.patch import ALL_POSITIONS, Patch, Positions
 from sp_widget.core.patched_run import PatchedRun
+from sp_widget.core.scratch import scratch_size
 from sp_widget.core.workspace import Workspace
 
 _TOKENS_AT_ONCE = 512
@@ -32,10 +34,7 @@ class Engine:
         self.graph = graph
         self._free: dict[tuple[object, ...], Workspace] = {}
         self._chunks = chunks_of(graph)
-        base_weights = torch.zeros(len(graph.dests), BLOCKS_AT_ONCE)
-        for index, span in enumerate(graph.spans):
-            base_weights[span.rows.start : span.rows.stop, index % BLOCKS_AT_ONCE] = 1
-        self._base_weights = {base_weights.device: base_weights}
+        self.kept_weights = KeptWeights(graph)
 
     def on(self, model: Any) -> Engine:
         """The same graph on a copy of the model."""
@@ -131,15 +130,13 @@ class Engine:
         """
         batch, seq, _ = inputs.embed.shape
         self.graph.check_prompts(seq)
-        dense = self.graph.to_dense(masks)  # [n, positions, dests, sources]
-        base_weights = on_device(self._base_weights, dense.device).to(dense.dtype)
-        base_weights = base_weights.expand(*dense.shape[:3], -1)
-        weights = torch.cat((base_weights, dense - 1), dim=-1)
         if self.graph.seq_len is not None:
-            weights = weights.expand(batch, -1, -1, -1)
-        weights = weights.reshape(-1, *weights.shape[2:])
+            masks = masks.expand(batch, -1)
+        if not torch.is_grad_enabled():
+            # A leaf would make the run keep what only a backward pass needs.
+            masks = masks.detach()
         logits: Tensor = _Differentiable.apply(  # type: ignore[no-untyped-call]
-            weights, self, inputs, patch, positions, recompute
+            masks, self, inputs, patch, positions, recompute
         )
         return logits
 
@@ -151,7 +148,8 @@ class Engine:
         if kept is not None:
             return kept
         n_sources, n_streams, n_grad = self._buffer_rows(graph)
-        return Workspace(embed, BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, graph)
+        n_scratch = self._scratch_rows
+        return Workspace(embed, BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, n_scratch, graph)
 
     def release(self, run: PatchedRun) -> None:
         """Keep the buffers of a run for the next one."""
@@ -160,7 +158,7 @@ class Engine:
 
     def patched_run(
         self,
-        weights: Float[Tensor, "groups dests bases+sources"],
+        masks: Float[Tensor, "n edges"],
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
@@ -168,13 +166,12 @@ class Engine:
         graph: bool,
     ) -> PatchedRun:
         """A run in buffers that nobody else uses; see `release`."""
-        space = self._workspace(inputs.embed, graph)
         return PatchedRun(
             self.architecture,
             self.graph,
             self._chunks,
-            space,
-            weights,
+            self._workspace(inputs.embed, graph),
+            self.kept_weights.matrices(masks, inputs.embed.dtype),
             inputs,
             patch,
             positions,
@@ -188,6 +185,11 @@ class Engine:
         n_grad = max(len(chunk.srcs) for chunk in self._chunks) if graph else 0
         return len(self.graph.srcs), n_streams, n_grad
 
+    @property
+    def _scratch_rows(self) -> int:
+        """What a block reads or writes at once, at most."""
+        return max(max(len(span.attn_rows), len(span.attn_srcs)) for span in self.graph.spans)
+
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
         """About how many bytes a differentiable run takes beside its inputs.
 
@@ -197,7 +199,8 @@ class Engine:
         buffers = (BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
         inside = self.kept_inside(seq)
         kept = max(inside) if recompute else sum(inside)
-        return batch * seq * (buffers + kept) * embed.element_size()
+        scratch = scratch_size(embed, embed.device, self._scratch_rows)
+        return (batch * seq * (buffers + kept) + scratch) * embed.element_size()
 
     def kept_inside(self, seq: int) -> list[int]:
         """How many numbers a token autograd keeps inside the nodes of each block, at most."""
@@ -215,7 +218,7 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        weights: Tensor,
+        masks: Tensor,
         engine: Engine,
         inputs: RunInputs,
         patch: Patch,
@@ -223,19 +226,17 @@ class _Differentiable(torch.autograd.Function):
         recompute: bool,
     ) -> Tensor:
         needs_grad = bool(ctx.needs_input_grad[0])
-        # Masks are trained in float32 whatever the precision of the model.
-        ctx.dtype = weights.dtype
-        weights = weights.to(inputs.embed.dtype)
-        run = engine.patched_run(weights, inputs, patch, positions, recompute, needs_grad)
+        run = engine.patched_run(masks, inputs, patch, positions, recompute, needs_grad)
         logits = run.forward()
         if needs_grad:
-            ctx.engine, ctx.run = engine, run
+            ctx.engine, ctx.run, ctx.dtype = engine, run, masks.dtype
         else:
             engine.release(run)
         return logits
 
     @staticmethod
     def backward(ctx: Any, grad_logits: Tensor) -> tuple[Tensor | None, ...]:
-        grad_weights = ctx.run.backward(grad_logits, ctx.dtype)
+        # Masks are trained in float32 whatever the precision of the model.
+        grad_masks = ctx.engine.kept_weights.mask_gradient(ctx.run.backward(grad_logits, ctx.dtype))
         ctx.engine.release(ctx.run)
-        return grad_weights, None, None, None, None, None
+        return grad_masks, None, None, None, None, None

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-
-import torch
-from torch import Tensor
 
 from sp_widget.core.base_graph import BaseGraph, Feed
 
@@ -37,10 +33,7 @@ class BlockSpan:
 
 
 class Graph(BaseGraph):
-    """All nodes and edges of a model.
-
-    `to_dense` places the flat vector of all edges in a `destinations x sources` matrix.
-    """
+    """All nodes and edges of a model."""
 
     def __init__(
         self, blocks: Sequence[BlockShape], separate_qkv: bool = True, seq_len: int | None = None
@@ -99,29 +92,3 @@ class Graph(BaseGraph):
                 own = writes[head * group : (head + 1) * group] if len(writes) > 1 else writes
                 self.feeds.append([Feed(own, moves=suffix != ".Q")])
         return range(first_row, len(self.dests))
-
-    @cached_property
-    def _dense_index(self) -> dict[torch.device, Tensor]:
-        """Position of every flat mask value in `[positions, destinations, sources]`, on each
-        device where it was needed."""
-        n_dests, n_srcs = len(self.dests), len(self.srcs)
-        places = torch.arange(self.n_positions * n_dests * n_srcs)
-        places = places.view(self.n_positions, n_dests, n_srcs)
-        index = torch.cat(
-            [places[:, m.rows.start : m.rows.stop, : m.n_sources].flatten() for m in self.modules]
-        )
-        return {index.device: index}
-
-    def to_dense(self, flat: Tensor) -> Tensor:
-        """`[n, edges]` flat values to `[n, positions, destinations, sources]`, zero elsewhere."""
-        shape = (flat.shape[0], self.n_positions, len(self.dests), len(self.srcs))
-        dense = flat.new_zeros(shape[0], shape[1] * shape[2] * shape[3])
-        index = on_device(self._dense_index, flat.device)
-        return dense.index_copy(1, index, flat).view(shape)
-
-
-def on_device(copies: dict[torch.device, Tensor], device: torch.device) -> Tensor:
-    """The copy on this device; made once, because making it waits for the device."""
-    if device not in copies:
-        copies[device] = next(iter(copies.values())).to(device)
-    return copies[device]

@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import layer_norm, rms_norm
 
+from sp_widget.core.scratch import Scratch, pieces
+
 NormKind = Literal["layer", "rms", "none"]
 RotaryPairing = Literal["half", "adjacent"]
 
@@ -68,14 +70,16 @@ class NormedLinear:
             folded *= norm.weight.detach()[:, None]
         if norm.kind == "layer":
             folded -= folded.mean(1, keepdim=True)
-        self.weight, self.bias = folded.to(weight.dtype), self.bias.to(weight.dtype)
+        self.weight = folded.transpose(1, 2).to(weight.dtype).contiguous()
+        """`[rows, d_out, d_model]`: the way back, which has more to write, reads it row by row."""
+        self.bias = self.bias.to(weight.dtype)
         self.kind, self.eps = norm.kind, norm.eps
 
     def forward(
         self, x: Float[Tensor, "rows_or_1 tokens d_model"]
     ) -> tuple[Float[Tensor, "rows tokens d_out"], tuple[Tensor, ...]]:
         """The projection, and what `backward` needs of it besides `x`."""
-        y = torch.bmm(x.expand(len(self.weight), -1, -1), self.weight)
+        y = torch.bmm(x.expand(len(self.weight), -1, -1), self.weight.transpose(1, 2))
         if self.kind == "none":
             return y.add_(self.bias), ()
         # Two plain reductions: torch.var_mean takes twenty times as long on a CPU.
@@ -95,21 +99,25 @@ class NormedLinear:
         x: Float[Tensor, "rows tokens d_model"],
         y: Float[Tensor, "rows tokens d_out"],
         saved: tuple[Tensor, ...],
+        scratch: Scratch,
     ) -> None:
-        """Turn `x` into its gradient, in place. `y` and `saved`: what `forward` returned."""
-        weight_t = self.weight.transpose(1, 2)
+        """Turn `x` into its gradient, in place. `y` and `saved`: what `forward` returned.
+
+        As many rows at a time as `scratch` holds.
+        """
         if self.kind == "none":
-            torch.bmm(grad, weight_t, out=x)
+            torch.bmm(grad, self.weight, out=x)
             return
         rstd = saved[0]
         # d rstd / dx = -rstd^3 (x - mean) / d_model, and y - bias has one rstd in it.
         pull = (grad * (y - self.bias)).sum(-1, keepdim=True, dtype=rstd.dtype)
         pull = pull * rstd.square() / -x.shape[-1]
-        if self.kind == "layer":
-            torch.addcmul(pull * -saved[1], x, pull, out=x)
-        else:
-            x.mul_(pull)
-        x.baddbmm_((grad * rstd).to(x.dtype), weight_t)
+        shift = pull * -saved[1] if self.kind == "layer" else torch.zeros_like(pull)
+        grad, shift = (grad * rstd).to(x.dtype), shift.to(x.dtype)
+        for rows in pieces(len(x), scratch.size // x[0].numel()):
+            product = scratch.view(x[rows].shape)
+            torch.baddbmm(shift[rows], grad[rows], self.weight[rows], out=product)
+            torch.addcmul(product, x[rows], pull[rows], out=x[rows])
 
 
 @dataclass(frozen=True)

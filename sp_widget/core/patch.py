@@ -30,10 +30,10 @@ class Patch:
         out: Float[Tensor, "srcs batch positions d_model"],
         positions: Positions = ALL_POSITIONS,
     ) -> None:
-        """`a_s - values`. The batch may be that of the patch several times, one after the other."""
+        """`values - a_s`. The batch may be that of the patch several times, one after the other."""
         patched = self.sources[srcs][:, :, positions].unsqueeze(1)
         runs = (-1, patched.shape[2])
-        torch.sub(patched, values.unflatten(1, runs), out=out.unflatten(1, runs))
+        torch.sub(values.unflatten(1, runs), patched, out=out.unflatten(1, runs))
 
     def base(self, index: int | slice, batch: int) -> Float[Tensor, "... batch seq d_model"]:
         """Bases, for a batch of so many prompts."""

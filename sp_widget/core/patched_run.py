@@ -2,23 +2,23 @@
 
 Notation, for one example at one token position (method and names: see `docs/method.md`):
 
-    c_s   what source s writes in the current run        a_s   its patch activation
-    D_s   = a_s - c_s, the buffer of differences         m_ds  mask value of the edge s -> d
-    x_d   = r_d + sum_s m_ds D_s                         what destination d reads
+    c_s    what source s writes in the current run       a_s    its patch activation
+    D_s    = c_s - a_s, the buffer of differences        m_ds   mask value of the edge s -> d
+    k_ds   = 1 - m_ds, the weight of what is kept        x_d    what destination d reads
 
 With `base_d = sum_s a_s + biases`, the stream that d would read if every edge were patched,
 
-    x_d   = base_d + sum_s (m_ds - 1) D_s
+    x_d      = base_d + sum_s k_ds D_s
+    dL/dk_ds = x_d' . D_s            dL/dc_s = sum_d k_ds x_d'              (' : gradient)
 
-so the ordinary stream r need not be carried along, and its gradient comes for free:
+so the ordinary stream need not be carried along, and its gradient comes for free.
 
-    dL/dm_ds = x_d' . D_s            dL/dc_s = sum_d (1 - m_ds) x_d'        (' : gradient)
-
-A few blocks go together. What all of them read from the blocks before is one product: the inputs
-of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of the
-buffer like any source, each read with weight 1 by its own block. Going back, the gradient of a
-stream takes the stream's place, and what the sources of a few blocks get is collected from all
-later streams at once.
+A few blocks go together, a chunk. What all of them read from the blocks before is one product: the
+inputs of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of
+the buffer like any source, each read with weight 1 by its own block. Inside a chunk, the second
+half of the blocks reads from the first in one product, and so on down to single blocks. Going back,
+the gradient of a stream takes the stream's place, and what the sources of a chunk get is collected
+from all later streams at once.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from sp_widget.core.block_run import (
     with_mlp,
     written_by_attention,
 )
-from sp_widget.core.chunks import Chunk
+from sp_widget.core.chunks import Chunk, halves
 from sp_widget.core.graph import Graph
 from sp_widget.core.patch import ALL_POSITIONS, Patch, Positions
+from sp_widget.core.products import multiply
 from sp_widget.core.workspace import Workspace, by_group
 
 
@@ -64,7 +65,7 @@ class PatchedRun:
         self._architecture, self._graph, self._chunks = architecture, graph, chunks
         self.space, self.inputs = space, inputs
         self._weights, self._groups = weights, weights.shape[0]
-        self._mask_weights = space.mask_weights(weights)
+        self._kept = space.of_sources(weights)
         self._patch, self._positions, self._recompute = patch, positions, recompute
         self._blocks: list[BlockTape | None] = []
         """`None` where a block's nodes are run again on the way back, which empties the list."""
@@ -73,16 +74,11 @@ class PatchedRun:
 
     def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits, without a graph: the way back is `backward`."""
-        space, patch, spans = self.space, self._patch, self._graph.spans
+        space, patch = self.space, self._patch
         patch.write_difference(slice(1), self.inputs.embed.unsqueeze(0), space.diff[:1])
         for chunk in self._chunks:
             self._read(chunk)
-            for index in chunk.blocks:
-                self._add_product(
-                    spans[index].rows, range(chunk.srcs.start, spans[index].n_sources)
-                )
-                tape = self._block_forward(index)
-                self._blocks.append(None if self._recompute else tape)
+            self._blocks_forward(chunk.blocks)
         # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
         base = patch.base(-1, len(self.inputs.embed))[:, self._positions]
         resid = base + self._read_end()
@@ -92,6 +88,17 @@ class PatchedRun:
         self._end = resid, logits
         return logits.detach()
 
+    def _blocks_forward(self, blocks: range) -> None:
+        """Run these blocks, whose streams lack what these blocks write."""
+        if len(blocks) == 1:
+            tape = self._block_forward(blocks[0])
+            self._blocks.append(None if self._recompute else tape)
+            return
+        first, second = halves(blocks)
+        self._blocks_forward(first)
+        self._add_product(self._rows(second), self._srcs(first))
+        self._blocks_forward(second)
+
     def _block_forward(self, index: int) -> BlockTape:
         """Run the nodes of one block, and write their differences."""
         block, span = self._architecture.blocks[index], self._graph.spans[index]
@@ -99,9 +106,11 @@ class PatchedRun:
         graph = self.space.graph and not self._recompute
         n_rows = len(span.attn_rows)
         tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
-        heads = slice(span.attn_srcs.start, span.attn_srcs.stop)
-        written = written_by_attention(block, tape).view_as(diff[heads])
-        self._patch.write_difference(heads, written.to(diff.device), diff[heads])
+        first, scratch = span.attn_srcs.start, self.space.scratch(block.device)
+        for heads, written in written_by_attention(block, tape, scratch):
+            srcs = slice(first + heads.start, first + heads.stop)
+            written = written.to(diff.device).view_as(diff[srcs])
+            self._patch.write_difference(srcs, written, diff[srcs])
         if span.mlp_row is None or span.mlp_src is None:
             return tape
         if not block.parallel:
@@ -125,30 +134,46 @@ class PatchedRun:
     def backward(
         self, grad_logits: Float[Tensor, "batch positions d_vocab"], dtype: torch.dtype
     ) -> Float[Tensor, "groups dests bases+sources"]:
-        """Gradient of the loss with respect to `weights`, in `dtype`; that of the bases is 0."""
+        """Gradient of the loss with respect to `weights`, in `dtype`, wherever there is an edge."""
         resid, logits = self._end
         (grad_resid,) = torch.autograd.grad(logits, resid, grad_logits)
-        grad_weights = torch.zeros_like(
-            self._weights, dtype=dtype, memory_format=torch.contiguous_format
-        )
-        grad_masks = self.space.mask_weights(grad_weights)
-        self._pull_end_masks(grad_resid, grad_masks)
+        grad_weights = torch.empty_like(self._weights, dtype=dtype)
+        grad_kept = self.space.of_sources(grad_weights)
+        grad_kept[:, -1] = 0  # Of `Resid End` where no logits are wanted.
+        self._pull_end_weights(grad_resid, grad_kept)
 
         for chunk in reversed(self._chunks):
             grad = self.space.grad[: len(chunk.srcs)]
             self._collect(grad, grad_resid, chunk)
-            for index in reversed(chunk.blocks):
-                span = self._graph.spans[index]
-                before = range(chunk.srcs.start, span.n_sources)
-                self._block_backward(index, grad[len(before) :], grad_masks)
-                # What it read from the earlier blocks of its chunk, whose turn comes next ...
-                self._pull_masks(grad_masks, span.rows, before)
-                self._pull_sources(grad[: len(before)], span.rows, before)
-            # ... and what the whole chunk read from all blocks before it, in one product.
-            self._pull_masks(grad_masks, chunk.rows, range(chunk.srcs.start))
+            self._blocks_backward(chunk.blocks, grad)
+            self._pull_weights(grad_kept, chunk)
         return grad_weights
 
-    def _block_backward(self, index: int, grad: Tensor, grad_masks: Tensor) -> None:
+    def _blocks_backward(self, blocks: range, grad: Tensor) -> None:
+        """Turn the streams that these blocks read into their gradients.
+
+        `grad`: of what they write, `[their sources, batch, seq, d_model]`, from all later blocks.
+        """
+        if len(blocks) == 1:
+            self._block_backward(blocks[0], grad)
+            return
+        first, second = halves(blocks)
+        rows, srcs = self._rows(second), self._srcs(first)
+        self._blocks_backward(second, grad[len(srcs) :])
+        self._pull_sources(grad[: len(srcs)], rows, srcs)
+        self._blocks_backward(first, grad[: len(srcs)])
+
+    def _rows(self, blocks: range) -> range:
+        """All destinations of consecutive blocks."""
+        spans = self._graph.spans
+        return range(spans[blocks[0]].rows.start, spans[blocks[-1]].rows.stop)
+
+    def _srcs(self, blocks: range) -> range:
+        """What consecutive blocks write, where blocks of the same chunk follow."""
+        spans = self._graph.spans
+        return range(spans[blocks[0]].n_sources, spans[blocks.stop].n_sources)
+
+    def _block_backward(self, index: int, grad: Tensor) -> None:
         """Turn the streams that a block reads into their gradients, from those of what it writes.
 
         `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
@@ -167,9 +192,9 @@ class PatchedRun:
             streams[-1][:, at] = grad_mlp_in
             if not block.parallel:
                 row = range(span.mlp_row, span.mlp_row + 1)
-                self._pull_masks(grad_masks, row, span.attn_srcs)
                 self._pull_sources(grad[:n_sources], row, span.attn_srcs)
-        back_through_attention(block, tape, grad[:n_sources], attended)
+        scratch = self.space.scratch(block.device)
+        back_through_attention(block, tape, grad[:n_sources], attended, scratch)
 
     # --- products with the masks ------------------------------------------------------------
 
@@ -180,10 +205,11 @@ class PatchedRun:
         bases = slice(2 * chunk.blocks.start, 2 * chunk.blocks.stop, 2)
         space.bases[: len(chunk.blocks)] = self._patch.base(bases, space.bases.shape[1])
         n_cols = len(space.bases) + chunk.srcs.start
-        torch.bmm(
+        self._multiply(
             self._weights[:, rows.start : rows.stop, :n_cols],
             by_group(space.rows[:n_cols], self._groups),
-            out=by_group(space.streams(rows), self._groups),
+            by_group(space.streams(rows), self._groups),
+            add=False,
         )
 
     def _add_product(self, rows: range, srcs: range) -> None:
@@ -192,19 +218,21 @@ class PatchedRun:
             return
         diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
         streams = by_group(self.space.streams(rows), self._groups)
-        streams.baddbmm_(self._between(rows, srcs), diff)
+        self._multiply(self._between(rows, srcs), diff, streams, add=True)
 
-    def _pull_masks(self, grad_masks: Tensor, rows: range, srcs: range) -> None:
-        """Gradients of the masks between `srcs` and `rows`, whose streams are gradients by now."""
-        if len(srcs) == 0:
-            return
-        pulled = by_group(self.space.streams(rows), self._groups)
-        diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
-        target = grad_masks[:, rows.start : rows.stop, srcs.start : srcs.stop]
+    def _pull_weights(self, grad_kept: Tensor, chunk: Chunk) -> None:
+        """Gradients of the weights of all that a chunk reads, whose streams are gradients by now.
+
+        In one product, although a block reads no later one of its chunk: that is as quick.
+        """
+        srcs = slice(chunk.srcs.stop)
+        pulled = by_group(self.space.streams(chunk.rows), self._groups)
+        diff = by_group(self.space.diff[srcs], self._groups)
+        target = grad_kept[:, chunk.rows.start : chunk.rows.stop, srcs]
         target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
 
-    def _pull_sources(self, grad: Tensor, rows: range, srcs: range, beta: float = 1) -> None:
-        """Add to `beta grad` what `rows` give back to `srcs`.
+    def _pull_sources(self, grad: Tensor, rows: range, srcs: range, add: bool = True) -> None:
+        """Write to `grad`, or add to it, what `rows` give back to `srcs`.
 
         `grad`: `[srcs, batch, seq, d_model]`.
         """
@@ -212,10 +240,13 @@ class PatchedRun:
             return
         pulled = by_group(self.space.streams(rows), self._groups)
         weights = self._between(rows, srcs).transpose(1, 2)
-        by_group(grad, self._groups).baddbmm_(weights, pulled, beta=beta, alpha=-1)
+        self._multiply(weights, pulled, by_group(grad, self._groups), add=add)
+
+    def _multiply(self, left: Tensor, right: Tensor, out: Tensor, add: bool) -> None:
+        multiply(left, right, out, self.space.scratch(out.device), add=add)
 
     def _between(self, rows: range, srcs: range) -> Float[Tensor, "groups rows srcs"]:
-        return self._mask_weights[:, rows.start : rows.stop, srcs.start : srcs.stop]
+        return self._kept[:, rows.start : rows.stop, srcs.start : srcs.stop]
 
     def _collect(self, grad: Tensor, grad_resid: Tensor, chunk: Chunk) -> None:
         """Write to `grad` what all later destinations give back to the sources of a chunk."""
@@ -223,11 +254,11 @@ class PatchedRun:
         if len(later) == 0:
             grad.zero_()
         else:
-            self._pull_sources(grad, later, srcs, beta=0)
-        row = self._end_row(self._mask_weights)
+            self._pull_sources(grad, later, srcs, add=False)
+        row = self._end_row(self._kept)
         weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
         shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
-        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid, value=-1)
+        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid)
 
     def _end_row(self, weights: Float[Tensor, "groups dests sources"]) -> Tensor:
         """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
@@ -240,14 +271,14 @@ class PatchedRun:
     def _read_end(self) -> Float[Tensor, "batch positions d_model"]:
         """What `Resid End` reads beside its base."""
         at = self.space.diff[:, :, self._positions]
-        row = self._end_row(self._mask_weights).flatten(0, -2)
+        row = self._end_row(self._kept).flatten(0, -2)
         out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
         return out.view(at.shape[1:])
 
-    def _pull_end_masks(self, grad_resid: Tensor, grad_masks: Tensor) -> None:
+    def _pull_end_weights(self, grad_resid: Tensor, grad_kept: Tensor) -> None:
         """Gradients of the masks of `Resid End`."""
         at = self.space.diff[:, :, self._positions]
-        target = self._end_row(grad_masks)
+        target = self._end_row(grad_kept)
         n_groups = target.shape[:-1].numel()
         flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
         pulled = grad_resid.reshape(n_groups, 1, -1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from sp_widget.core.scratch import Scratch
 
 _PADDING = 64
 """Elements between two rows of a buffer. Rows that lie a multiple of 4,096 bytes apart share
@@ -31,11 +34,12 @@ class Workspace:
         n_sources: int,
         n_streams: int,
         n_grad: int,
+        n_scratch: int,
         graph: bool,
     ) -> None:
         """`n_bases`: blocks that go together. `n_streams`: what all blocks read, in a run with a
         backward pass (`graph`); else what those that go together read. `n_grad`: sources whose
-        gradients are at work at once."""
+        gradients are at work at once. `n_scratch`: destinations or heads of a block, at most."""
         self.graph = graph
         self.rows = padded_rows(n_bases + n_sources, embed)
         """What the streams are made of: the bases of the blocks at work, and every D_s."""
@@ -45,8 +49,10 @@ class Workspace:
         self._first_row = 0
         self.grad = padded_rows(n_grad, embed)
         """Gradients of what the sources write."""
+        self._scratch: dict[torch.device, Scratch] = {}
+        self._n_scratch, self._row = n_scratch, self.rows[0]
 
-    def mask_weights(self, weights: Float[Tensor, "groups dests bases+sources"]) -> Tensor:
+    def of_sources(self, weights: Float[Tensor, "groups dests bases+sources"]) -> Tensor:
         """Without those of the bases."""
         return weights[:, :, len(self.bases) :]
 
@@ -59,3 +65,9 @@ class Workspace:
         """x_d of these destinations; in the backward pass, their gradients take their place."""
         start = rows.start - self._first_row
         return self._streams[start : start + len(rows)]
+
+    def scratch(self, device: torch.device) -> Scratch:
+        """Room for some rows on a device."""
+        if device not in self._scratch:
+            self._scratch[device] = Scratch(self._row, device, self._n_scratch)
+        return self._scratch[device]

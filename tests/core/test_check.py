@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.core.check import ModelCheck, check_model
+from sp_widget.core.kept_weights import KeptWeights
 from sp_widget.core.nodes import NormedLinear
 from sp_widget.core.patchable_model import PatchableModel, patchable_model
 from sp_widget.core.patched_run import PatchedRun
@@ -69,14 +70,21 @@ def test_an_edge_that_is_never_patched_breaks_the_logits_with_all_edges_patched(
     patched every later source writes its patch activation by itself.)
     """
     model = patchable_model(models.bridge("gpt2"))
-    right = model.graph.to_dense
+    n_sources = len(model.graph.srcs)
+    right, right_gradient = KeptWeights.matrices, KeptWeights.mask_gradient
 
-    def wrong(flat: Tensor) -> Tensor:
-        dense = right(flat).clone()
-        dense[..., -1, 0] = 0
-        return dense
+    def wrong(self: KeptWeights, masks: Tensor, dtype: torch.dtype) -> Tensor:
+        weights = right(self, masks, dtype)
+        weights[:, -1, -n_sources] = 1
+        return weights
 
-    monkeypatch.setattr(model.graph, "to_dense", wrong)
+    def its_gradient(self: KeptWeights, grad: Tensor) -> Tensor:
+        gradient = right_gradient(self, grad)
+        gradient[:, -n_sources] = 0
+        return gradient
+
+    monkeypatch.setattr(KeptWeights, "matrices", wrong)
+    monkeypatch.setattr(KeptWeights, "mask_gradient", its_gradient)
     assert _failures(model) == ["all_edges_patched"]
 
 
@@ -85,8 +93,8 @@ def test_a_wrong_gradient_of_a_node_breaks_gradients(monkeypatch: pytest.MonkeyP
     model = patchable_model(models.bridge("gpt2"))
     right = NormedLinear.backward
 
-    def wrong(self: Any, grad: Tensor, x: Tensor, y: Tensor, saved: Any) -> None:
-        right(self, grad, x, y, saved)
+    def wrong(self: Any, grad: Tensor, x: Tensor, y: Tensor, saved: Any, scratch: Any) -> None:
+        right(self, grad, x, y, saved, scratch)
         x.mul_(1.01)
 
     monkeypatch.setattr(NormedLinear, "backward", wrong)

@@ -235,9 +235,10 @@ def test_a_second_backward_through_one_run_is_refused() -> None:
 
 def _buffers(engine: Engine) -> set[int]:
     """Where the buffers lie that the engine keeps."""
-    kept = [thing for space in engine._free.values() for thing in vars(space).values()]
-    tensors = [x for thing in kept for x in (thing if isinstance(thing, list) else [thing])]
-    return {x.data_ptr() for x in tensors if isinstance(x, Tensor)}
+    spaces = engine._free.values()
+    tensors = [x for space in spaces for x in vars(space).values() if isinstance(x, Tensor)]
+    scratch = [space.scratch(torch.device("cpu"))._flat for space in spaces]
+    return {x.data_ptr() for x in tensors + scratch}
 
 
 def test_buffers_are_reused_from_step_to_step() -> None:

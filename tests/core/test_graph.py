@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sp_widget.core.graph import BlockShape, DestNode, Edge, Graph, SrcNode
+from sp_widget.core.kept_weights import KeptWeights
 from sp_widget.errors import ArgumentError
 
 PLAIN = BlockShape(n_heads=2, n_kv_heads=2)
@@ -123,12 +124,13 @@ def test_heads_behind_a_norm_are_one_source() -> None:
 def test_every_way_to_find_an_edge_s_value_finds_the_same(
     shape: BlockShape, separate_qkv: bool, seq_len: int | None
 ) -> None:
-    """`patch_idx`, `prune_score`, `flat_index`, `split`, `flatten` and `to_dense` agree."""
+    """`patch_idx`, `prune_score`, `flat_index`, `split`, `flatten`, and the matrices of a run."""
     graph = Graph([shape, PLAIN], separate_qkv, seq_len)
     flat = torch.arange(1.0, graph.n_edges + 1)
     parts = graph.split(flat)
-    dense = graph.to_dense(flat.unsqueeze(0))
-    assert dense.shape == (1, seq_len or 1, len(graph.dests), len(graph.srcs))
+    matrices = KeptWeights(graph).matrices(1 - flat.unsqueeze(0), torch.float32)
+    dense = matrices[..., -len(graph.srcs) :]
+    assert dense.shape == (seq_len or 1, len(graph.dests), len(graph.srcs))
     torch.testing.assert_close(graph.flatten(parts), flat, rtol=0, atol=0)
     edges = [edge for at in graph.edge_dict.values() for edge in at]
     places = graph.flat_index(edges)
@@ -138,7 +140,7 @@ def test_every_way_to_find_an_edge_s_value_finds_the_same(
         assert edge.prune_score(parts).item() == value
         assert parts[edge.dest.module_name][edge.patch_idx].item() == value
         row = graph.dests.index(edge.dest)
-        assert dense[0, edge.seq_idx or 0, row, edge.src.src_idx].item() == value
+        assert dense[edge.seq_idx or 0, row, edge.src.src_idx].item() == value
     assert dense.count_nonzero() == graph.n_edges
 
 
@@ -177,14 +179,6 @@ def test_parts_of_a_vector_are_views_of_it() -> None:
     flat = torch.zeros(graph.n_edges)
     graph.split(flat)["blocks.0.hook_mlp_in"].fill_(1)
     assert flat.sum() == 3
-
-
-def test_rows_of_values_become_matrices_one_by_one() -> None:
-    graph = Graph([PLAIN] * 2, seq_len=2)
-    flat = torch.randn(3, graph.n_edges, generator=torch.Generator().manual_seed(0))
-    dense = graph.to_dense(flat)
-    for row, matrix in zip(flat, dense, strict=True):
-        torch.testing.assert_close(matrix, graph.to_dense(row.unsqueeze(0))[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

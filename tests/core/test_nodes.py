@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.core.nodes import Attention, AttentionInputs, Norm, NormedLinear, Rotary
+from sp_widget.core.scratch import Scratch
 
 EPS = 1e-3
 
@@ -49,12 +50,14 @@ def test_norms_follow_their_formula(kind: str, affine: bool) -> None:
     torch.testing.assert_close(norm(x), _normalised(norm, x))
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize("with_bias", [True, False])
 @NORMS
 def test_a_projection_with_its_norm_folded_in_is_norm_then_projection(
-    kind: str, affine: bool, with_bias: bool
+    kind: str, affine: bool, with_bias: bool, at_once: int
 ) -> None:
-    """Forward, and the backward that is written out by hand; a different stream in every row."""
+    """Forward, and the backward that is written out by hand, of so many rows at once; a different
+    stream in every row."""
     norm, x = _norm(kind, affine), (_normal(3, 4, 6, seed=0) * 2 + 1).requires_grad_()
     weight = _normal(3, 6, 5, seed=3)
     bias = _normal(3, 5, seed=4) if with_bias else None
@@ -70,7 +73,7 @@ def test_a_projection_with_its_norm_folded_in_is_norm_then_projection(
     (expected_grad,) = torch.autograd.grad(expected, x, grad)
     becomes_grad = x.detach().clone()
     with torch.no_grad():
-        folded.backward(grad, becomes_grad, y, saved)
+        folded.backward(grad, becomes_grad, y, saved, Scratch(x[0].detach(), x.device, at_once))
     torch.testing.assert_close(becomes_grad, expected_grad)
 
 
