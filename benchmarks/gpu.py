@@ -6,8 +6,9 @@
 
 Needs a CUDA device (or `--device mps`), and about 40 GB of it for Llama-3-8B's shape. Nothing is
 downloaded: weights are random, and made on the device. The first thing printed is the device's
-name. On CUDA every step but the reading of its figures runs under
-`torch.cuda.set_sync_debug_mode("error")`: a step that waits for the device ends the script.
+name. On CUDA one step is launched under `torch.cuda.set_sync_debug_mode("error")`: if it waits for
+the device before its figures are read, the script ends. `run` reads the figures of a step while the
+next one runs, and is timed as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,6 @@ from benchmarks.checkpoint import random_model, write_tokenizer
 from benchmarks.shapes import SHAPES, Shape, dataloader
 from benchmarks.step import plain_pass
 from sp_widget.core.patchable_model import patchable_model
-from sp_widget.training import trainer as training
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.estimate import estimate
 from sp_widget.training.trainer import SubnetworkProbing
@@ -72,28 +71,17 @@ def seconds(call: Callable[[], object], device: str) -> float:
     return time.perf_counter() - started
 
 
-@contextmanager
-def waiting_is_an_error(device: str) -> Any:
-    """A step may wait for the device in one place only: where its figures are read."""
+def step_without_waiting(trainer: SubnetworkProbing, device: str) -> None:
+    """A step; on CUDA an error if anything but the reading of its figures waits for the device."""
     if device != "cuda":
-        yield
+        trainer.step()
         return
-    read = training.read_figures
-
-    def reading(**figures: torch.Tensor) -> dict[str, float]:
-        torch.cuda.set_sync_debug_mode("default")
-        try:
-            return read(**figures)
-        finally:
-            torch.cuda.set_sync_debug_mode("error")
-
-    training.read_figures = reading
     torch.cuda.set_sync_debug_mode("error")
     try:
-        yield
+        launched = trainer._launch(trainer.step_count + 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-        training.read_figures = read
+    trainer._finish(launched)
 
 
 def peak_gb(device: str) -> float | None:
@@ -123,7 +111,7 @@ def main() -> None:
     loader = dataloader(shape, device=device)
     tokens = next(iter(loader)).corrupt
     model = patchable_model(bridge)
-    config = SubnetworkProbingConfig(epochs=arguments.runs + 3, seed=0)
+    config = SubnetworkProbingConfig(epochs=2 * arguments.runs + 3, seed=0)
     print(f"shape {arguments.shape}: {shape}, {model.n_edges:,} edges")
     print(estimate(model, loader, config))
 
@@ -131,8 +119,7 @@ def main() -> None:
     for _ in range(2):
         trainer.step()
         plain_pass(bridge, tokens)
-    with waiting_is_an_error(device):
-        trainer.step()
+    step_without_waiting(trainer, device)
     pairs = [
         (seconds(trainer.step, device), seconds(lambda: plain_pass(bridge, tokens), device))
         for _ in range(arguments.runs)
@@ -144,6 +131,8 @@ def main() -> None:
         f"ratio                {statistics.median(ratios):8.2f}   "
         f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
     )
+    in_a_row = seconds(lambda: trainer.run(progress=False), device) / arguments.runs
+    print(f"a step within run()  {in_a_row:8.4f} s (mean of {arguments.runs})")
     first, last = trainer.history[0], trainer.history[-1]
     print(f"loss                 {first.loss:8.4f} at step 1, {last.loss:.4f} at step {last.step}")
     if peak_gb(device) is not None:

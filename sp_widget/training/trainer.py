@@ -10,8 +10,9 @@ import copy
 import math
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.training.arguments import check_training_arguments
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.faithfulness import FAITHFULNESS, accuracy
-from sp_widget.training.figures import in_full_precision, read_figures
+from sp_widget.training.figures import Figures, in_full_precision
 from sp_widget.training.hard_circuit import (
     KeepBest,
     hard_circuit,
@@ -37,6 +38,17 @@ from sp_widget.training.prepared import PreparedBatch, prepare_batches
 from sp_widget.training.progress import progress_bar
 from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.training.regularizer import regularizer, soft_edge_count
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """A step that was given to the device."""
+
+    step: int
+    learning_rate: float
+    regularize_lambda: float
+    started: float
+    figures: Figures
 
 
 class SubnetworkProbing:
@@ -83,6 +95,13 @@ class SubnetworkProbing:
         self._validation_batches: list[PreparedBatch] = []
         self._best = KeepBest()
         self.prepared = False
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        """Whether all losses and gradients were finite so far; on the device."""
+        self._finished = 0.0
+        """When the last step ended."""
+        self._may_read_behind = 0 if device.type == "cpu" else 1
+        """Steps that may run while the figures of an earlier one are read. A CPU works at what it
+        is given at once, so nothing is gained there."""
 
     def _check_config(self) -> None:
         """Whether the config fits the model."""
@@ -171,14 +190,41 @@ class SubnetworkProbing:
         Raises `NonFiniteLossError` when the loss is NaN or infinite (the masks stay as they
         were) and `StateError` when all steps are done.
         """
-        if self.done:
+        return self._finish(self._launch(self.step_count + 1))
+
+    def run(self, progress: bool = True, *, until_step: int | None = None) -> PruneScores:
+        """All remaining steps, with a progress bar unless `progress` is false.
+
+        `until_step`: stop when so many steps are done in all; a later `run` goes on.
+        """
+        last = self.n_steps if until_step is None else min(until_step, self.n_steps)
+        launched: deque[_Launched] = deque()
+        with progress_bar(last, self.step_count, enabled=progress) as show:
+            try:
+                while self.step_count + len(launched) < last:
+                    step = self.step_count + len(launched) + 1
+                    launched.append(self._launch(step))
+                    while len(launched) > self._reads_behind(step):
+                        show(self._finish(launched.popleft()))
+            except NonFiniteLossError:
+                launched.clear()  # Nothing came of what was launched after it.
+                raise
+            finally:
+                # After an interrupt, too: the masks have moved, so the history must.
+                while launched:
+                    show(self._finish(launched.popleft()))
+        return self.prune_scores
+
+    def _launch(self, step: int) -> _Launched:
+        """Do a step, without waiting for the device that does it."""
+        if step > self.n_steps:
             raise StateError(f"all {self.n_steps} steps are done")
         if not self.prepared:
             for _ in self.preparation():
                 pass
         started = time.perf_counter()
         config, theta = self.config, self._theta
-        here = self.batches[self.step_count % len(self.batches)]
+        here = self.batches[(step - 1) % len(self.batches)]
 
         logits = self._run_circuit(theta, here, self._generator, config.dropout_p)
         faithfulness = self._faithfulness(logits, here)
@@ -187,27 +233,30 @@ class SubnetworkProbing:
         loss = faithfulness + config.regularize_lambda * sparsity
         self._optimizer.zero_grad()
         loss.backward()
-        finite = self._guard(loss)
-        before = theta.detach().clone()
-        self._optimizer.step()
-        # Nothing above waits for the device; all figures are read here, at once.
-        figures = read_figures(
-            finite=finite,
+        self._update_masks(loss)
+        figures = Figures(
+            finite=self._finite,
             loss=loss,
             faithfulness=faithfulness,
             regularizer=sparsity,
             soft_edge_count=edge_count,
             hard_edge_count=self._in_circuit().sum(),
-            **self._validate(),
+            **self._validate(step),
             **self._accuracy(logits, here),
         )
+        return _Launched(step, self.learning_rate, config.regularize_lambda, started, figures)
+
+    def _finish(self, launched: _Launched) -> StepRecord:
+        """Read what came of a step, and tell it to the history and the callbacks."""
+        figures = launched.figures.read()
+        # Steps may overlap: each counts from where the one before it ended.
+        started, self._finished = max(launched.started, self._finished), time.perf_counter()
         if not figures["finite"]:
-            with torch.no_grad():
-                theta.copy_(before)
-            raise self._not_finite(figures)
+            self._finite = torch.ones_like(self._finite)
+            raise self._not_finite(launched.step, figures)
         record = StepRecord(
-            step=self.step_count + 1,
-            epoch=self.step_count // len(self.batches) + 1,
+            step=launched.step,
+            epoch=(launched.step - 1) // len(self.batches) + 1,
             loss=figures["loss"],
             faithfulness=figures["faithfulness"],
             regularizer=figures["regularizer"],
@@ -216,27 +265,22 @@ class SubnetworkProbing:
             soft_edge_count=figures["soft_edge_count"],
             hard_edge_count=int(figures["hard_edge_count"]),
             accuracy=figures.get("accuracy"),
-            learning_rate=self.learning_rate,
-            regularize_lambda=config.regularize_lambda,
-            seconds=time.perf_counter() - started,
+            learning_rate=launched.learning_rate,
+            regularize_lambda=launched.regularize_lambda,
+            seconds=self._finished - started,
         )
         self.history.append(record)
-        if self._evaluation_is_due():
+        if self._evaluation_is_due(record.step):
             self.evaluate()
         for callback in self.callbacks:
             callback(record)
         return record
 
-    def run(self, progress: bool = True, *, until_step: int | None = None) -> PruneScores:
-        """All remaining steps, with a progress bar unless `progress` is false.
-
-        `until_step`: stop when so many steps are done in all; a later `run` goes on.
-        """
-        last = self.n_steps if until_step is None else min(until_step, self.n_steps)
-        with progress_bar(last, self.step_count, enabled=progress) as show:
-            while self.step_count < last:
-                show(self.step())
-        return self.prune_scores
+    def _reads_behind(self, step: int) -> int:
+        """How many steps may be launched before the figures of this one are read: none where
+        somebody wants the masks as they are after it."""
+        wanted = self.callbacks or self._evaluation_is_due(step)
+        return 0 if wanted else self._may_read_behind
 
     # --- held-out truth ---------------------------------------------------------------------
 
@@ -293,11 +337,11 @@ class SubnetworkProbing:
         self._theta.copy_(self._best.theta)
         return self._best.evaluation
 
-    def _evaluation_is_due(self) -> bool:
+    def _evaluation_is_due(self, step: int) -> bool:
         every = self.config.evaluate_every
         if every is None or self.validation_dataloader is None:
             return False
-        return self.done or self.step_count % every == 0
+        return step == self.n_steps or step % every == 0
 
     # --- one step, in parts -----------------------------------------------------------------
 
@@ -330,13 +374,13 @@ class SubnetworkProbing:
         return thresholded(self._theta, self.config)
 
     @torch.no_grad()
-    def _validate(self) -> dict[str, Tensor]:
+    def _validate(self, step: int) -> dict[str, Tensor]:
         """Faithfulness on the next validation batch: with sampled masks, and of the hard
         circuit. The gap between the two is what misleads people.
         """
         if not self._validation_batches:
             return {}
-        here = self._validation_batches[self.step_count % len(self._validation_batches)]
+        here = self._validation_batches[(step - 1) % len(self._validation_batches)]
         soft = self._run_circuit(self._theta, here, self._validation_generator, 0.0)
         on = is_on(self._theta, self.config.mask_fn).float().unsqueeze(0)
         hard = self._run_masks(on, here)
@@ -345,21 +389,25 @@ class SubnetworkProbing:
             "validation_hard": self._faithfulness(hard, here),
         }
 
-    def _guard(self, loss: Tensor) -> Tensor:
-        """Whether loss and gradient are finite; a gradient that is not must not reach Adam."""
+    @torch.no_grad()
+    def _update_masks(self, loss: Tensor) -> None:
+        """Let the optimizer step, unless this loss or gradient, or one before that nobody has
+        read yet, is not finite: then the masks stay as they are."""
         gradient = self._theta.grad
         assert gradient is not None
-        finite = torch.isfinite(loss) & torch.isfinite(gradient).all()
-        gradient.masked_fill_(~finite, 0)
-        return finite
+        self._finite = self._finite & torch.isfinite(loss) & torch.isfinite(gradient).all()
+        gradient.masked_fill_(~self._finite, 0)
+        before = self._theta.clone()
+        self._optimizer.step()
+        self._theta.copy_(torch.where(self._finite, self._theta, before))
 
-    def _not_finite(self, figures: dict[str, float]) -> NonFiniteLossError:
+    def _not_finite(self, step: int, figures: dict[str, float]) -> NonFiniteLossError:
         what = "gradient of a mask" if math.isfinite(figures["loss"]) else "loss"
         target = self.config.faithfulness_target
         return NonFiniteLossError(
-            f"the {what} became NaN or infinite at step {self.step_count + 1} "
+            f"the {what} became NaN or infinite at step {step} "
             f"(loss {figures['loss']}, {target} {figures['faithfulness']}); the masks are those "
-            f"after step {self.step_count}. A smaller learning rate may help."
+            f"after step {step - 1}. A smaller learning rate may help."
         )
 
     # --- checkpoints ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.figures import in_full_precision, read_figures
+from sp_widget.training.figures import Figures, in_full_precision
 from sp_widget.training.trainer import SubnetworkProbing
 from tests import models
 
@@ -62,13 +62,13 @@ def test_the_counter_of_waits_sees_them() -> None:
 
 
 def test_figures_are_read_together_without_losing_digits() -> None:
-    figures = read_figures(
+    figures = Figures(
         fine=torch.tensor(1 / 3, dtype=torch.float64),
         count=torch.tensor(7),
         flag=torch.tensor(True),
         rough=torch.tensor(0.5, dtype=torch.bfloat16),
     )
-    assert figures == {"fine": 1 / 3, "count": 7.0, "flag": 1.0, "rough": 0.5}
+    assert figures.read() == {"fine": 1 / 3, "count": 7.0, "flag": 1.0, "rough": 0.5}
 
 
 def test_logits_in_half_precision_are_widened_and_others_left_alone() -> None:
