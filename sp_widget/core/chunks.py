@@ -19,6 +19,8 @@ class Chunk:
     """All their destinations."""
     srcs: range
     """All their sources; those before are what the blocks before them write."""
+    n_read: int
+    """The first so many sources are read by one of their destinations."""
 
 
 def chunks_of(graph: Graph) -> tuple[Chunk, ...]:
@@ -28,11 +30,13 @@ def chunks_of(graph: Graph) -> tuple[Chunk, ...]:
     for start in range(0, len(spans), BLOCKS_AT_ONCE):
         stop = min(start + BLOCKS_AT_ONCE, len(spans))
         n_sources = spans[stop].n_sources if stop < len(spans) else len(graph.srcs)
+        rows = range(spans[start].rows.start, spans[stop - 1].rows.stop)
         chunks.append(
             Chunk(
                 blocks=range(start, stop),
-                rows=range(spans[start].rows.start, spans[stop - 1].rows.stop),
+                rows=rows,
                 srcs=range(spans[start].n_sources, n_sources),
+                n_read=max(m.n_sources for m in graph.modules if m.rows.start in rows),
             )
         )
     return tuple(chunks)

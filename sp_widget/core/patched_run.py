@@ -225,7 +225,7 @@ class PatchedRun:
 
         In one product, although a block reads no later one of its chunk: that is as quick.
         """
-        srcs = slice(chunk.srcs.stop)
+        srcs = slice(chunk.n_read)
         pulled = by_group(self.space.streams(chunk.rows), self._groups)
         diff = by_group(self.space.diff[srcs], self._groups)
         target = grad_kept[:, chunk.rows.start : chunk.rows.stop, srcs]
