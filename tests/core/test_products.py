@@ -23,14 +23,18 @@ def _rows_of_a_buffer(groups: int, rows: int, columns: int) -> Tensor:
     return buffer[:, : groups * columns].view(rows, groups, columns).transpose(0, 1)
 
 
+@pytest.mark.parametrize("n", [6, 70])
 @pytest.mark.parametrize("add", [True, False])
 @pytest.mark.parametrize("groups", [1, 5])
 @pytest.mark.parametrize("room", [4, 7 * 16, 3 * 7 * 512, 10**6])
 @pytest.mark.parametrize("columns", [1, 40, 1300])
-def test_a_product_in_tiles_is_the_product(columns: int, room: int, groups: int, add: bool) -> None:
-    """`room`: for less than a column, for some, for tiles of several groups, for all."""
+def test_a_product_in_tiles_is_the_product(
+    columns: int, room: int, groups: int, add: bool, n: int
+) -> None:
+    """`room`: for less than a column, for some, for tiles of several groups, for all. `n`: terms of
+    a sum, many and few."""
     rows = 4 if room == 4 else 7
-    left, right = _normal(groups, rows, 6, seed=0), _normal(groups, 6, columns, seed=1)
+    left, right = _normal(groups, rows, n, seed=0), _normal(groups, n, columns, seed=1)
     out = _rows_of_a_buffer(groups, rows, columns)
     expected = left @ right + (out if add else 0)
     multiply(left, right, out, Scratch(out.new_empty(room), CPU, 1), add=add)
@@ -38,7 +42,7 @@ def test_a_product_in_tiles_is_the_product(columns: int, room: int, groups: int,
 
 
 def test_what_was_in_memory_before_does_not_matter() -> None:
-    left, right = _normal(2, 3, 4, seed=0), _normal(2, 4, 5, seed=1)
+    left, right = _normal(2, 3, 70, seed=0), _normal(2, 70, 5, seed=1)
     for groups in (1, 2):
         out = torch.full((groups, 3, 5), torch.nan, dtype=torch.float64)
         multiply(left[:groups], right[:groups], out, Scratch(out, CPU, 1), add=False)
