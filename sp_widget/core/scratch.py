@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 _CPU_BYTES = 4 * 2**20
-"""What a CPU finds again in its caches. Measured: half and four times as much are slower."""
+"""What a CPU finds again in its caches. Measured: half and three times as much are slower."""
 
 
 class Scratch:
