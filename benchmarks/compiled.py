@@ -8,14 +8,13 @@ rest of a step is matrix products, and autograd's own kernels for the MLPs. Need
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from typing import Any
 
 import torch
 
 from benchmarks.shapes import SHAPES, boot, dataloader
-from benchmarks.step import seconds
+from benchmarks.step import print_ratio, seconds, timed_pairs
 from sp_widget.core.nodes import Attention
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.training.config import SubnetworkProbingConfig
@@ -23,12 +22,7 @@ from sp_widget.training.trainer import SubnetworkProbing
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=SHAPES, default="gpt2-small")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=15, help="timed pairs")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = timed_pairs(__doc__)
 
     shape = SHAPES[arguments.shape]
     config = SubnetworkProbingConfig(epochs=2 * arguments.runs + 5, seed=0)
@@ -43,14 +37,10 @@ def main() -> None:
         before = step(eager)
     compilation = step(compiled) + step(compiled) - 2 * before
     pairs = [(step(compiled), step(eager)) for _ in range(arguments.runs)]
-    ratios = [one / other for one, other in pairs]
     print(f"shape {arguments.shape}: {shape}")
     print(f"step                 {statistics.median(e for _, e in pairs):8.4f} s (median)")
     print(f"attention compiled   {statistics.median(c for c, _ in pairs):8.4f} s (median)")
-    print(
-        f"ratio                {statistics.median(ratios):8.2f}   "
-        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
-    )
+    print_ratio(pairs)
     print(f"compilation          {compilation:8.1f} s")
 
 

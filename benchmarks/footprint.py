@@ -44,14 +44,17 @@ def measure(shape_json: str, threads: int, steps: int, recompute: bool) -> dict[
     model = patchable_model(bridge)
     config = SubnetworkProbingConfig(epochs=steps + 2, seed=0, recompute=recompute)
     trainer = SubnetworkProbing(model, dataloader(shape), config)
-    square = torch.rand(1024, 1024)
+    square = torch.rand(512, 512)
     out = torch.empty_like(square)
+
+    def products() -> None:
+        for _ in range(64):
+            torch.mm(square, square, out=out)
+
     relative = []
     while not trainer.done:
         step = seconds(trainer.step)
-        relative.append(
-            step / seconds(lambda: [torch.mm(square, square, out=out) for _ in range(8)])
-        )
+        relative.append(step / seconds(products))
     return {
         "relative": statistics.median(relative[2:]),
         "edges": model.n_edges,

@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.checkpoint import random_model, write_tokenizer
 from benchmarks.shapes import SHAPES, Shape, dataloader
-from benchmarks.step import plain_pass
+from benchmarks.step import plain_pass, print_ratio
 from sp_widget.core.patchable_model import patchable_model
 from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.training.estimate import estimate
@@ -124,13 +124,9 @@ def main() -> None:
         (seconds(trainer.step, device), seconds(lambda: plain_pass(bridge, tokens), device))
         for _ in range(arguments.runs)
     ]
-    ratios = [step / plain for step, plain in pairs]
     print(f"training step        {statistics.median(s for s, _ in pairs):8.4f} s (median)")
     print(f"plain fwd + bwd      {statistics.median(p for _, p in pairs):8.4f} s (median)")
-    print(
-        f"ratio                {statistics.median(ratios):8.2f}   "
-        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
-    )
+    print_ratio(pairs)
     in_a_row = seconds(lambda: trainer.run(progress=False), device) / arguments.runs
     print(f"a step within run()  {in_a_row:8.4f} s (mean of {arguments.runs})")
     first, last = trainer.history[0], trainer.history[-1]

@@ -64,13 +64,28 @@ def peak_memory_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def timed_pairs(doc: str) -> argparse.Namespace:
+    """The options of a benchmark that times pairs; its threads are set."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="gpt2-small")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=15, help="timed pairs")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    return arguments
+
+
+def print_ratio(pairs: list[tuple[float, float]]) -> None:
+    """Of the seconds of neighbours."""
+    ratios = [one / other for one, other in pairs]
+    print(
+        f"ratio                {statistics.median(ratios):8.2f}   "
+        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
+    )
+
+
+def main() -> None:
+    arguments = timed_pairs(__doc__)
 
     shape = SHAPES[arguments.shape]
     bridge = boot(shape)
@@ -87,15 +102,11 @@ def main() -> None:
         (seconds(trainer.step), seconds(lambda: plain_pass(bridge, tokens)))
         for _ in range(arguments.runs)
     ]
-    ratios = [step / plain for step, plain in pairs]
     print(f"shape {arguments.shape}: {shape}, {model.n_edges:,} edges")
     print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.runs} pairs")
     print(f"training step        {statistics.median(s for s, _ in pairs):8.4f} s (median)")
     print(f"plain fwd + bwd      {statistics.median(p for _, p in pairs):8.4f} s (median)")
-    print(
-        f"ratio                {statistics.median(ratios):8.2f}   "
-        f"(min {min(ratios):.2f}, max {max(ratios):.2f})"
-    )
+    print_ratio(pairs)
     bound = lower_bound(bridge, shape, tokens, model.n_edges)
     print(f"lower bound          {bound:8.2f}   (operations)")
     print(f"peak memory          {peak_memory_gb():8.2f} GB")
