@@ -13,8 +13,8 @@ import argparse
 import statistics
 import time
 
-from sp_widget.training.record import StepRecord
-from sp_widget.training.series import series_for
+from sp_widget.methods.record import StepRecord
+from sp_widget.methods.series import series_for
 from sp_widget.widget.chart import Chart
 
 SHORT, LONG = 1_000, 100_000

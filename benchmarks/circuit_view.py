@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from sp_widget.core.graph import BlockShape, Graph
-from sp_widget.pictures.circuit_data import score_bytes, structure
+from sp_widget.graph.edge_graph import BlockShape, Graph
+from sp_widget.report.circuit_data import score_bytes, structure
 from sp_widget.widget.bundle import bundled
 from tests.chromium import require_chromium
 

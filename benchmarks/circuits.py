@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.shapes import SHAPES, boot, dataloader
 from benchmarks.step import seconds
-from sp_widget.core.patchable_model import patchable_model
-from sp_widget.core.scores import PruneScores
-from sp_widget.evaluation.circuits import run_circuits
+from sp_widget.circuits.run_circuits import run_circuits
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.engine.patchable_model import patchable_model
 
 
 def main() -> None:

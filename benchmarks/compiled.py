@@ -15,10 +15,10 @@ import torch
 
 from benchmarks.shapes import SHAPES, boot, dataloader
 from benchmarks.step import print_ratio, seconds, timed_pairs
-from sp_widget.core.nodes import Attention
-from sp_widget.core.patchable_model import patchable_model
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
+from sp_widget.models.nodes import Attention
 
 
 def main() -> None:

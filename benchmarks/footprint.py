@@ -33,9 +33,9 @@ def measure(shape_json: str, threads: int, steps: int, recompute: bool) -> dict[
 
     from benchmarks.shapes import Shape, boot, dataloader
     from benchmarks.step import peak_memory_gb, seconds
-    from sp_widget.core.patchable_model import patchable_model
-    from sp_widget.training.config import SubnetworkProbingConfig
-    from sp_widget.training.trainer import SubnetworkProbing
+    from sp_widget.engine.patchable_model import patchable_model
+    from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+    from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 
     torch.set_num_threads(threads)
     shape = Shape(**json.loads(shape_json))

@@ -26,10 +26,10 @@ import torch
 from benchmarks.checkpoint import random_model, write_tokenizer
 from benchmarks.shapes import SHAPES, Shape, dataloader
 from benchmarks.step import plain_pass, print_ratio
-from sp_widget.core.patchable_model import patchable_model
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.estimate import estimate
-from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.methods.estimate import estimate
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 
 LLAMA_8B = Shape(
     "llama", layers=32, heads=32, kv_heads=8, d_model=4096, d_mlp=14336, vocabulary=128256, batch=4

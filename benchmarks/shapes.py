@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from sp_widget.core.data import PromptDataLoader, PromptDataset
+from sp_widget.data.prompts import PromptDataLoader, PromptDataset
 
 Kind = Literal["gpt2", "neox", "llama"]
 

@@ -27,9 +27,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.shapes import SHAPES, Shape, boot, dataloader
-from sp_widget.core.patchable_model import patchable_model
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 
 
 def plain_pass(bridge: Any, tokens: torch.Tensor) -> None:

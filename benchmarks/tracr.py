@@ -15,7 +15,7 @@ import torch
 
 from sp_widget import tasks
 from sp_widget.evaluation.roc import auroc
-from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 
 
 def main() -> None:

@@ -13,57 +13,58 @@ from sp_widget._version import __version__
 
 if TYPE_CHECKING:
     from sp_widget import tasks as tasks
-    from sp_widget.core.ablations import src_ablations as src_ablations
-    from sp_widget.core.check import ModelCheck as ModelCheck
-    from sp_widget.core.check import check_model as check_model
-    from sp_widget.core.data import PromptDataLoader as PromptDataLoader
-    from sp_widget.core.data import PromptDataset as PromptDataset
-    from sp_widget.core.data import PromptPair as PromptPair
-    from sp_widget.core.data import PromptPairBatch as PromptPairBatch
-    from sp_widget.core.graph import DestNode as DestNode
-    from sp_widget.core.graph import Edge as Edge
-    from sp_widget.core.graph import SrcNode as SrcNode
-    from sp_widget.core.json_data import load_datasets_from_json as load_datasets_from_json
-    from sp_widget.core.patchable_model import PatchableModel as PatchableModel
-    from sp_widget.core.patchable_model import patch_mode as patch_mode
-    from sp_widget.core.patchable_model import patchable_model as patchable_model
-    from sp_widget.core.prompt_file import PromptFileError as PromptFileError
-    from sp_widget.core.scores import PruneScores as PruneScores
-    from sp_widget.core.scores import top_edges as top_edges
-    from sp_widget.core.types import AblationType as AblationType
-    from sp_widget.core.types import MaskFn as MaskFn
-    from sp_widget.core.types import PatchType as PatchType
+    from sp_widget.circuits.ablations import src_ablations as src_ablations
+    from sp_widget.circuits.check_model import ModelCheck as ModelCheck
+    from sp_widget.circuits.check_model import check_model as check_model
+    from sp_widget.circuits.run_circuits import run_circuits as run_circuits
+    from sp_widget.circuits.scores import PruneScores as PruneScores
+    from sp_widget.circuits.scores import top_edges as top_edges
+    from sp_widget.data.json_data import load_datasets_from_json as load_datasets_from_json
+    from sp_widget.data.prompt_file import PromptFileError as PromptFileError
+    from sp_widget.data.prompts import PromptDataLoader as PromptDataLoader
+    from sp_widget.data.prompts import PromptDataset as PromptDataset
+    from sp_widget.data.prompts import PromptPair as PromptPair
+    from sp_widget.data.prompts import PromptPairBatch as PromptPairBatch
+    from sp_widget.engine.patchable_model import PatchableModel as PatchableModel
+    from sp_widget.engine.patchable_model import patch_mode as patch_mode
+    from sp_widget.engine.patchable_model import patchable_model as patchable_model
     from sp_widget.errors import ArgumentError as ArgumentError
     from sp_widget.errors import ModelCheckError as ModelCheckError
     from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
     from sp_widget.errors import StateError as StateError
     from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
-    from sp_widget.evaluation.circuits import run_circuits as run_circuits
     from sp_widget.evaluation.roc import auroc as auroc
-    from sp_widget.pictures.picture import Picture as Picture
-    from sp_widget.pictures.picture import snapshot as snapshot
-    from sp_widget.training.config import SubnetworkProbingConfig as SubnetworkProbingConfig
-    from sp_widget.training.estimate import Estimate as Estimate
-    from sp_widget.training.estimate import estimate as estimate
-    from sp_widget.training.record import HardEvaluation as HardEvaluation
-    from sp_widget.training.record import StepRecord as StepRecord
-    from sp_widget.training.subnetwork_probing import (
+    from sp_widget.graph.edge_graph import DestNode as DestNode
+    from sp_widget.graph.edge_graph import Edge as Edge
+    from sp_widget.graph.edge_graph import SrcNode as SrcNode
+    from sp_widget.methods.estimate import Estimate as Estimate
+    from sp_widget.methods.estimate import estimate as estimate
+    from sp_widget.methods.record import HardEvaluation as HardEvaluation
+    from sp_widget.methods.record import StepRecord as StepRecord
+    from sp_widget.methods.subnetwork_probing.config import (
+        SubnetworkProbingConfig as SubnetworkProbingConfig,
+    )
+    from sp_widget.methods.subnetwork_probing.function import (
         subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
     )
-    from sp_widget.training.trainer import SubnetworkProbing as SubnetworkProbing
+    from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing as SubnetworkProbing
+    from sp_widget.report.picture import Picture as Picture
+    from sp_widget.report.picture import snapshot as snapshot
+    from sp_widget.types import AblationType as AblationType
+    from sp_widget.types import MaskFn as MaskFn
+    from sp_widget.types import PatchType as PatchType
     from sp_widget.widget.circuit import CircuitView as CircuitView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
-    "core.ablations": ["src_ablations"],
-    "core.check": ["ModelCheck", "check_model"],
-    "core.data": ["PromptDataLoader", "PromptDataset", "PromptPair", "PromptPairBatch"],
-    "core.graph": ["DestNode", "Edge", "SrcNode"],
-    "core.json_data": ["load_datasets_from_json"],
-    "core.patchable_model": ["PatchableModel", "patch_mode", "patchable_model"],
-    "core.prompt_file": ["PromptFileError"],
-    "core.scores": ["PruneScores", "top_edges"],
-    "core.types": ["AblationType", "MaskFn", "PatchType"],
+    "circuits.ablations": ["src_ablations"],
+    "circuits.check_model": ["ModelCheck", "check_model"],
+    "circuits.run_circuits": ["run_circuits"],
+    "circuits.scores": ["PruneScores", "top_edges"],
+    "data.json_data": ["load_datasets_from_json"],
+    "data.prompt_file": ["PromptFileError"],
+    "data.prompts": ["PromptDataLoader", "PromptDataset", "PromptPair", "PromptPairBatch"],
+    "engine.patchable_model": ["PatchableModel", "patch_mode", "patchable_model"],
     "errors": [
         "ArgumentError",
         "ModelCheckError",
@@ -71,14 +72,15 @@ _HOMES = {
         "StateError",
         "UnsupportedModelError",
     ],
-    "evaluation.circuits": ["run_circuits"],
     "evaluation.roc": ["auroc"],
-    "pictures.picture": ["Picture", "snapshot"],
-    "training.config": ["SubnetworkProbingConfig"],
-    "training.estimate": ["Estimate", "estimate"],
-    "training.record": ["HardEvaluation", "StepRecord"],
-    "training.subnetwork_probing": ["subnetwork_probing_prune_scores"],
-    "training.trainer": ["SubnetworkProbing"],
+    "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
+    "methods.estimate": ["Estimate", "estimate"],
+    "methods.record": ["HardEvaluation", "StepRecord"],
+    "methods.subnetwork_probing.config": ["SubnetworkProbingConfig"],
+    "methods.subnetwork_probing.function": ["subnetwork_probing_prune_scores"],
+    "methods.subnetwork_probing.trainer": ["SubnetworkProbing"],
+    "report.picture": ["Picture", "snapshot"],
+    "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }

@@ -5,19 +5,19 @@ python -m tests.models_table > docs/models.md
 
 from __future__ import annotations
 
-from sp_widget.core.architecture import Architecture
-from sp_widget.core.families import FAMILIES
-from sp_widget.core.hooked_reader import REFUSED
-from tests import models
+from sp_widget.models.architecture import Architecture
+from sp_widget.models.families import FAMILIES
+from sp_widget.models.hooked_reader import REFUSED
+from tests import model_kinds
 from tests.legacy import hooked_models
 
 _HEAD = """\
 # Supported models
 
-Made by `python -m tests.models_table` from the kinds of models that `tests/core/test_check.py`
-checks: small ones with random weights, each with separate and joint Q, K and V, with edges for all
-token positions and for each of them. What is checked is in [method.md](method.md). Any other
-architecture is refused by name before anything runs.
+Made by `python -m tests.models_table` from the kinds of models that
+`tests/circuits/test_check_model.py` checks: small ones with random weights, each with separate and
+joint Q, K and V, with edges for all token positions and for each of them. What is checked is in
+[method.md](method.md). Any other architecture is refused by name before anything runs.
 
 "compatibility" means after `enable_compatibility_mode()`.
 
@@ -57,8 +57,8 @@ before that are not tested. Not supported, and refused by the name of the settin
 def table() -> str:
     """The whole text of `docs/models.md`."""
     kinds: dict[str, list[str]] = {name: [] for name in FAMILIES}
-    for kind in models.KINDS:
-        kinds[models.bridge(kind).cfg.architecture].append(kind)
+    for kind in model_kinds.KINDS:
+        kinds[model_kinds.bridge(kind).cfg.architecture].append(kind)
     return _HEAD + "".join(_row(name, found) for name, found in kinds.items()) + _FOOT + _hooked()
 
 
@@ -69,7 +69,7 @@ def _hooked() -> str:
 
 
 def _row(architecture: str, kinds: list[str]) -> str:
-    shapes = [Architecture(models.bridge(kind), True).shapes[0] for kind in kinds]
+    shapes = [Architecture(model_kinds.bridge(kind), True).shapes[0] for kind in kinds]
     blocks = sorted({"parallel" if shape.parallel else "sequential" for shape in shapes})
     sources = sorted({"heads" if shape.heads_are_sources else "the block" for shape in shapes})
     grouped = sorted({"grouped" if s.n_kv_heads < s.n_heads else "one a head" for s in shapes})

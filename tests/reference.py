@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sp_widget.core.data import PromptDataLoader, PromptDataset
-from sp_widget.core.patchable_model import PatchableModel, patchable_model
-from sp_widget.core.types import AblationType
-from sp_widget.training.subnetwork_probing import subnetwork_probing_prune_scores
+from sp_widget.data.prompts import PromptDataLoader, PromptDataset
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
+from sp_widget.methods.subnetwork_probing.function import subnetwork_probing_prune_scores
+from sp_widget.types import AblationType
 
 FOLDER = Path(__file__).parent / "fixtures" / "reference_gpt2"
 EDGES = ("comp", "tok")

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from sp_widget.core.graph import Edge
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.scores import flat_importance
+from sp_widget.circuits.scores import flat_importance
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.graph.edge_graph import Edge
 
 
 def auroc(

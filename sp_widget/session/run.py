@@ -21,10 +21,10 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from sp_widget.errors import StateError
+from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
 from sp_widget.session.trainer import Trainer
-from sp_widget.training.record import HardEvaluation, StepRecord
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session.run import Run
 from sp_widget.session.state import Snapshot, State
 from sp_widget.session.trainer import Trainer
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import HardEvaluation, StepRecord
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sp_widget.training.record import HardEvaluation, StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord
 
 State: TypeAlias = Literal[
     "idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"

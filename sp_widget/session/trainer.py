@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from sp_widget.training.record import HardEvaluation, StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord
 
 
 class Trainer(Protocol):

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import torch
 
-from sp_widget.core.graph import Edge
-from sp_widget.core.json_data import load_datasets_from_json
-from sp_widget.core.masks import DEFAULT_INIT_VAL
-from sp_widget.core.patchable_model import PatchableModel, patchable_model
+from sp_widget.data.json_data import load_datasets_from_json
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
+from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.tasks.assets import asset_folder, native_bridge, read_metadata
 from sp_widget.tasks.task import Task
-from sp_widget.training.config import SubnetworkProbingConfig
 
 NAME = "induction"
 

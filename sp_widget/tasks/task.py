@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.graph import Edge
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 
 
 @dataclass(frozen=True, eq=False)

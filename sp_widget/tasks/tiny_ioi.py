@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
-from sp_widget.core.json_data import load_datasets_from_json
-from sp_widget.core.masks import DEFAULT_INIT_VAL
-from sp_widget.core.patchable_model import patchable_model
+from sp_widget.data.json_data import load_datasets_from_json
+from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.tasks.assets import asset_folder
 from sp_widget.tasks.task import Task
-from sp_widget.training.config import SubnetworkProbingConfig
 
 NAME = "tiny-ioi"
 

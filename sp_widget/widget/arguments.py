@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sp_widget.core.graph import Edge
 from sp_widget.errors import ArgumentError
+from sp_widget.graph.edge_graph import Edge
 from sp_widget.widget.namespace import name_problem
 
 

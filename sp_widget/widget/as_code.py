@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sp_widget.core.types import AblationType
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import LIVE_PARAMETERS, Intervention
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.types import AblationType
 from sp_widget.widget.namespace import notebook_variables
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.methods.record import StepRecord
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import ENDED, Snapshot
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import StepRecord
 from sp_widget.widget.as_code import Names, as_code
 from sp_widget.widget.runs import FinishedRun
 

@@ -12,8 +12,8 @@ from typing import Any
 import bqplot
 import ipywidgets
 
-from sp_widget.training.record import HardEvaluation, StepRecord
-from sp_widget.training.series import HARD_CIRCUIT, Series, evaluation_points
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import HARD_CIRCUIT, Series, evaluation_points
 from sp_widget.widget.chart_table import summary, table, table_steps
 from sp_widget.widget.chart_tools import ChartTools
 from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs

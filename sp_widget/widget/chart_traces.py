@@ -13,7 +13,7 @@ from typing import Any
 import bqplot
 import numpy as np
 
-from sp_widget.training.series import EDGES, LOSS, LineStyle, Series
+from sp_widget.methods.series import EDGES, LOSS, LineStyle, Series
 from sp_widget.widget.curve import Curve, Window
 from sp_widget.widget.downsample import Floats
 from sp_widget.widget.past_run import PastRun

@@ -11,12 +11,12 @@ from typing import Any
 import traitlets
 from torch import Tensor
 
-from sp_widget.core.data import is_whole_number
-from sp_widget.core.graph import Edge
-from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.data.prompts import is_whole_number
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
-from sp_widget.pictures.circuit_data import NOT_DRAWN, graph_data, score_bytes
+from sp_widget.graph.edge_graph import Edge
+from sp_widget.report.circuit_data import NOT_DRAWN, graph_data, score_bytes
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.locked import LockedWidget
 
@@ -44,7 +44,7 @@ class CircuitView(LockedWidget):
     _css = bundled("circuit.css")
 
     graph = traitlets.Dict().tag(sync=True)
-    """A `sp_widget.pictures.circuit_data.GraphData`; empty where there is no picture."""
+    """A `sp_widget.report.circuit_data.GraphData`; empty where there is no picture."""
     no_picture = traitlets.Unicode("").tag(sync=True)
     """Why there is none."""
     scores = traitlets.Bytes(b"").tag(sync=True)

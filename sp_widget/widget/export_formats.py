@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sp_widget.core.score_files import to_json, to_safetensors
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.score_files import to_json, to_safetensors
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
-from sp_widget.pictures.picture import Picture
-from sp_widget.training.history_table import history_csv, history_parquet
-from sp_widget.training.record import StepRecord
+from sp_widget.methods.record import StepRecord
+from sp_widget.report.history_table import history_csv, history_parquet
+from sp_widget.report.picture import Picture
 
 
 class Exportable(Protocol):

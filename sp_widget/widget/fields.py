@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sp_widget.core.types import AblationType
 from sp_widget.errors import ArgumentError
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.types import AblationType
 from sp_widget.widget.parameters import FIELDS, NEEDS_VALIDATION, NO_MASK_FN, Field, Raw
 
 NO_VALIDATION = "There is no validation data: pass validation_dataloader to the widget."

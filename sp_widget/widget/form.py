@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import LIVE_PARAMETERS
-from sp_widget.training.config import SubnetworkProbingConfig
 from sp_widget.widget.fields import parse_values, values_for
 from sp_widget.widget.parameters import Raw
 

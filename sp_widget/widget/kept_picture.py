@@ -15,7 +15,7 @@ from html import escape
 from IPython.display import display, update_display
 
 from sp_widget.errors import StateError
-from sp_widget.pictures.picture import Picture
+from sp_widget.report.picture import Picture
 from sp_widget.session import ENDED, Session
 
 NOTHING_YET = "The widget was not run to an end before this notebook was saved."

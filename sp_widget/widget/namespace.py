@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 import traitlets
 from ipywidgets import CallbackDispatcher
 
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.fields import fields_for, values_for
 from sp_widget.widget.locked import LockedWidget

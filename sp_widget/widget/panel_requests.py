@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Session
-from sp_widget.training.record import HardEvaluation
 from sp_widget.widget.comm_routing import responsiveness_note_for_message
 from sp_widget.widget.namespace import Delivery, name_problem
 from sp_widget.widget.panel import ControlPanel, RunEdit

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
-from sp_widget.core.types import AblationType
-from sp_widget.training.config import (
+from sp_widget.methods.subnetwork_probing.config import (
     FAITHFULNESS_TARGETS,
     HARD_CIRCUITS,
     MASK_FNS,
     MAX_LEARNING_RATE,
 )
+from sp_widget.types import AblationType
 
 Raw = str | bool
 """What the browser holds for a field: text, or the state of a checkbox."""

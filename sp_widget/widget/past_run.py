@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sp_widget.training.record import StepRecord
+from sp_widget.methods.record import StepRecord
 
 
 @dataclass(frozen=True)

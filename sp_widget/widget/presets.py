@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sp_widget.core.masks import DEFAULT_INIT_VAL
-from sp_widget.core.types import AblationType
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.types import AblationType
 
 CUSTOM = "custom"
 """The name of no preset: some setting differs from all of them."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import ArgumentError
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import Intervention
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.widget.fields import label_of, text_of
 from sp_widget.widget.past_run import PastRun
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sp_widget.methods.record import HardEvaluation
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import Session, Snapshot
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.record import HardEvaluation
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.fields import text_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.methods.estimate import estimate, preflight
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import ACTIVE, LIVE_PARAMETERS, Session
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.estimate import estimate, preflight
 from sp_widget.widget.form import Form
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.presets import Preset, preset_of

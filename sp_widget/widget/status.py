@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sp_widget.methods.estimate import Estimate, Preflight
+from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import ENDED, Snapshot
-from sp_widget.training.estimate import Estimate, Preflight
-from sp_widget.training.record import HardEvaluation
 from sp_widget.widget.fields import NO_VALIDATION
 from sp_widget.widget.panel import HeldOut, Outlook, Status, no_evaluation
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import ipywidgets
 from IPython.display import display
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.graph import Edge
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
-from sp_widget.pictures.picture import Picture, snapshot
+from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.arguments import check_training_arguments
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import series_for
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
+from sp_widget.report.history_table import history_frame
+from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State, Trainer
-from sp_widget.training.arguments import check_training_arguments
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.history_table import history_frame
-from sp_widget.training.record import HardEvaluation, StepRecord
-from sp_widget.training.series import series_for
-from sp_widget.training.trainer import SubnetworkProbing
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
 from sp_widget.widget.beginning import Beginning

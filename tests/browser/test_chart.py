@@ -19,8 +19,8 @@ pytestmark = pytest.mark.browser
 # Loss and edges fall; the loss has a spike at step 5,000.
 MAKE_CHART = """
 import time
-from sp_widget.training.record import HardEvaluation, StepRecord
-from sp_widget.training.series import series_for
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import series_for
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.past_run import PastRun
 

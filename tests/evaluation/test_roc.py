@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from sp_widget.core.graph import Edge
-from sp_widget.core.patchable_model import PatchableModel, patchable_model
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
-from tests import models
+from sp_widget.graph.edge_graph import Edge
+from tests import model_kinds
 
 
 def _model(seq_len: int | None = None) -> PatchableModel:
-    return patchable_model(models.bridge("native-attention-only"), seq_len=seq_len)
+    return patchable_model(model_kinds.bridge("native-attention-only"), seq_len=seq_len)
 
 
 def _edges(model: PatchableModel) -> list[Edge]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-from tests import models
+from tests import model_kinds
 from tests.reference import FOLDER
 
 MARKS = [
@@ -76,7 +76,7 @@ def hooked(tokenizer: Any = None, **changes: Any) -> Any:
         "d_head": 8,
         "d_mlp": 64,
         "n_ctx": 16,
-        "d_vocab": models.N_VOCAB,
+        "d_vocab": model_kinds.N_VOCAB,
         "act_fn": "gelu",
         "normalization_type": "LN",
         "seed": 0,
@@ -132,7 +132,7 @@ def reference_gpt2() -> Any:
         d_head=8,
         d_mlp=64,
         n_ctx=16,
-        d_vocab=models.N_VOCAB,
+        d_vocab=model_kinds.N_VOCAB,
         act_fn="gelu_new",
         normalization_type="LN",
         device="cpu",

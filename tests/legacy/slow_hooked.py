@@ -1,6 +1,6 @@
 """Edge patching of a HookedTransformer one edge at a time, by its own hook points.
 
-The same definition as in `tests/core/slow_patching.py`, whose loop over edges this uses; what
+The same definition as in `tests/engine/slow_patching.py`, whose loop over edges this uses; what
 the nodes read, compute and write comes from the model's forward pass with all hooks it has.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.core.slow_patching import SlowRun
+from tests.engine.slow_patching import SlowRun
 
 _FLAGS = {"use_split_qkv_input": True, "use_attn_result": True, "use_hook_mlp_in": True}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from sp_widget.core.ablations import src_ablations
-from sp_widget.core.patchable_model import PatchableModel, patch_mode, patchable_model
+from sp_widget.circuits.ablations import src_ablations
+from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
 from tests import reference
 from tests.legacy import hooked_models
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import sp_widget as sp
-from tests import models
+from tests import model_kinds
 from tests.legacy import hooked_models
 
 pytestmark = hooked_models.MARKS
@@ -20,7 +20,7 @@ pytestmark = hooked_models.MARKS
 def model(tmp_path: Path) -> Any:
     from transformers import AutoTokenizer
 
-    models.tokenizer().save_pretrained(tmp_path / "tokenizer")
+    model_kinds.tokenizer().save_pretrained(tmp_path / "tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tokenizer", add_bos_token=True)
     return hooked_models.hooked(tokenizer=tokenizer)
 

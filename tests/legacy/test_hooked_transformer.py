@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from sp_widget import tasks
-from sp_widget.core.ablations import src_ablations
-from sp_widget.core.check import check_model
-from sp_widget.core.data import PromptDataLoader, PromptDataset
-from sp_widget.core.graph import Graph
-from sp_widget.core.hooked_reader import REFUSED, float64_copy
-from sp_widget.core.patchable_model import PatchableModel, patch_mode, patchable_model
+from sp_widget.circuits.ablations import src_ablations
+from sp_widget.circuits.check_model import check_model
+from sp_widget.data.prompts import PromptDataLoader, PromptDataset
+from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
 from sp_widget.errors import ModelCheckError, UnsupportedModelError
-from sp_widget.training.config import SubnetworkProbingConfig
-from sp_widget.training.trainer import SubnetworkProbing
-from tests import models
-from tests.core.slow_patching import EdgeMasks
+from sp_widget.graph.edge_graph import Graph
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
+from sp_widget.models.hooked_reader import REFUSED, float64_copy
+from tests import model_kinds
+from tests.engine.slow_patching import EdgeMasks
 from tests.legacy import hooked_models
 from tests.legacy.slow_hooked import SlowHookedRun
 
@@ -30,12 +30,12 @@ KINDS = pytest.mark.parametrize("kind", hooked_models.KINDS)
 N_PROMPTS = 3
 
 
-@pytest.mark.parametrize("seq_len", [None, models.N_TOKENS])
+@pytest.mark.parametrize("seq_len", [None, model_kinds.N_TOKENS])
 @pytest.mark.parametrize("separate_qkv", [True, False])
 @KINDS
 def test_the_invariants_hold(kind: str, separate_qkv: bool, seq_len: int | None) -> None:
     model = patchable_model(hooked_models.model(kind), separate_qkv=separate_qkv, seq_len=seq_len)
-    check = check_model(model, models.dataloader())
+    check = check_model(model, model_kinds.dataloader())
     assert max(check.sources_sum, check.no_edge_patched, check.all_edges_patched) < 1e-5
     assert len(check.gradients) == 3
     assert max(check.gradients.values()) < 1e-5
@@ -47,7 +47,7 @@ def test_a_model_whose_weights_changed_fails_the_check() -> None:
     with torch.no_grad():
         model.blocks[0].ln1.w.mul_(1.5)
     with pytest.raises(ModelCheckError):
-        check_model(patchable, models.dataloader())
+        check_model(patchable, model_kinds.dataloader())
 
 
 @cache
@@ -57,7 +57,7 @@ def _in_float64(kind: str) -> Any:
 
 def _tokens(seed: int) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
-    return torch.randint(models.N_VOCAB, (N_PROMPTS, models.N_TOKENS), generator=draw)
+    return torch.randint(model_kinds.N_VOCAB, (N_PROMPTS, model_kinds.N_TOKENS), generator=draw)
 
 
 def _by_edge(graph: Graph, masks: Tensor) -> EdgeMasks:
@@ -79,7 +79,7 @@ def test_logits_and_mask_gradients_are_those_of_the_definition(
     kind: str, separate_qkv: bool
 ) -> None:
     """Masks of any real value, different for every prompt."""
-    seq_len = None if separate_qkv else models.N_TOKENS
+    seq_len = None if separate_qkv else model_kinds.N_TOKENS
     model = patchable_model(_in_float64(kind), separate_qkv=separate_qkv, seq_len=seq_len)
     draw = torch.Generator().manual_seed(3)
     masks = torch.randn(N_PROMPTS, model.n_edges, generator=draw, dtype=torch.float64)
@@ -129,7 +129,7 @@ def test_trained_scores_are_those_of_training_by_hooks(kind: str) -> None:
 def test_the_invariants_hold_on_padded_prompts(kind: str) -> None:
     """A whole prompt, and two with padding before them."""
     draw = torch.Generator().manual_seed(4)
-    clean, corrupt = (torch.randint(models.N_VOCAB, (3, 6), generator=draw) for _ in range(2))
+    clean, corrupt = (torch.randint(model_kinds.N_VOCAB, (3, 6), generator=draw) for _ in range(2))
     mask = torch.ones(3, 6, dtype=torch.long)
     mask[1, :2] = mask[2, :1] = 0
     answers = torch.zeros(3, 1, dtype=torch.long)
@@ -148,7 +148,7 @@ def test_the_invariants_hold_on_padded_prompts(kind: str) -> None:
 def test_positions_are_counted_as_the_model_counts_them(kind: str) -> None:
     """It counts real tokens only: a gap between them shifts positions, and so rotations."""
     model = patchable_model(hooked_models.model(kind), slice_output=None)
-    mask = torch.ones(N_PROMPTS, models.N_TOKENS, dtype=torch.long)
+    mask = torch.ones(N_PROMPTS, model_kinds.N_TOKENS, dtype=torch.long)
     mask[1, 2:4] = 0
     with torch.no_grad():
         expected = model(_tokens(1), mask)
@@ -166,7 +166,7 @@ def test_flags_and_hooks_of_the_model_are_left_alone() -> None:
     model = hooked_models.model("ln")
     patchable = patchable_model(model)
     before = copy.copy(vars(model.cfg))
-    check_model(patchable, models.dataloader())
+    check_model(patchable, model_kinds.dataloader())
     assert vars(model.cfg) == before
     assert not any(module._forward_pre_hooks for module in model.modules())
 

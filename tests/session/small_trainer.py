@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.errors import NonFiniteLossError, StateError
-from sp_widget.training.record import HardEvaluation, StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord
 
 
 class SmallTrainer:

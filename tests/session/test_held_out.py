@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sp_widget.errors import StateError
+from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Intervention, Session
-from sp_widget.training.record import HardEvaluation
 from tests.session.small_trainer import SmallTrainer
 from tests.session.test_session import Gate, curve, scores_equal, trained
 from tests.session.watching import PATIENCE, Watch

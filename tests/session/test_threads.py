@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from sp_widget.errors import StateError
+from sp_widget.methods.record import StepRecord
 from sp_widget.session import ENDED, Session
 from sp_widget.session.run import THREAD_NAME
-from sp_widget.training.record import StepRecord
 from tests.session.small_trainer import SmallTrainer
 from tests.session.watching import PATIENCE, Watch
 

@@ -15,9 +15,9 @@ from unittest.mock import patch
 import torch
 
 import sp_widget as sp
-from sp_widget.core.graph import Edge
-from sp_widget.core.types import PatchType
+from sp_widget.graph.edge_graph import Edge
 from sp_widget.tasks import Task
+from sp_widget.types import PatchType
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "sp_widget" / "tasks" / "assets"

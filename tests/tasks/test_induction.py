@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import sp_widget as sp
-from sp_widget.core.types import PatchType
+from sp_widget.types import PatchType
 from tests.tasks.loaded import (
     answers_of_test_prompts,
     circuit_logits,

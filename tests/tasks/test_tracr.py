@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 import sp_widget as sp
-from sp_widget.core.graph import Edge
-from sp_widget.core.types import PatchType
+from sp_widget.graph.edge_graph import Edge
 from sp_widget.tasks import Task
+from sp_widget.types import PatchType
 from tests.tasks.loaded import ASSETS, circuit_logits, prompts_of, script, task
 
 X, REVERSE = "tracr-xproportion", "tracr-reverse"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel, patchable_model
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.widget import SubnetworkProbingWidget
-from tests.models import bridge, dataloader
+from tests.model_kinds import bridge, dataloader
 
 CONFIG = SubnetworkProbingConfig(epochs=4, seed=1)
 """Twelve steps on the dataloader below."""

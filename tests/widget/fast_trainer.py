@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import StateError
+from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session import Trainer
-from sp_widget.training.record import HardEvaluation, StepRecord
 from sp_widget.widget.widget import SubnetworkProbingWidget
 
 STEP = 0.001

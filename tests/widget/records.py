@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sp_widget.training.record import StepRecord
+from sp_widget.methods.record import StepRecord
 
 
 def record(step: int, **changes: float | None) -> StepRecord:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.scores import PruneScores
-from sp_widget.core.types import AblationType
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import StateError
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.types import AblationType
 from sp_widget.widget.as_code import Names, as_code, name_of
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sp_widget.training.record import HardEvaluation
-from sp_widget.training.series import EDGES, HARD_CIRCUIT, REGULARIZER, series_for
+from sp_widget.methods.record import HardEvaluation
+from sp_widget.methods.series import EDGES, HARD_CIRCUIT, REGULARIZER, series_for
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.chart_table import MAX_ROWS, table_steps
 from sp_widget.widget.chart_traces import RUN_STYLES

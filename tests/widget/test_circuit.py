@@ -14,14 +14,14 @@ import torch
 from comm.base_comm import BaseComm
 from torch import Tensor
 
-from sp_widget.core.graph import BlockShape, Edge, Graph
-from sp_widget.core.patchable_model import PatchableModel, patchable_model
-from sp_widget.core.scores import top_edges
+from sp_widget.circuits.scores import top_edges
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.errors import ArgumentError
-from sp_widget.pictures.circuit_data import graph_data, structure
+from sp_widget.graph.edge_graph import BlockShape, Edge, Graph
+from sp_widget.report.circuit_data import graph_data, structure
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.circuit import CircuitView
-from tests.models import bridge
+from tests.model_kinds import bridge
 
 FIXTURE: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "fixtures/circuit_view/cases.json").read_text()

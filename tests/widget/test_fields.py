@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sp_widget.core.types import AblationType
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.types import AblationType
 from sp_widget.widget.fields import fields_for, parse_values, values_for
 
 LABELS = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sp_widget.core.graph import DestNode, Edge, SrcNode
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.graph.edge_graph import DestNode, Edge, SrcNode
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.form import Form
 
 CONFIG = SubnetworkProbingConfig(learning_rate=0.5, epochs=7)

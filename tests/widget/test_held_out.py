@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sp_widget.core.data import PromptDataLoader
+from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.errors import StateError
-from sp_widget.pictures.circuit_data import score_bytes
+from sp_widget.report.circuit_data import score_bytes
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch
 from tests.widget.browser_messages import click

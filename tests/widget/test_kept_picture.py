@@ -10,7 +10,7 @@ import pytest
 from tests.widget.kernel import Kernel
 
 SETUP = """
-from tests.models import bridge, dataloader
+from tests.model_kinds import bridge, dataloader
 import sp_widget as sp
 model = sp.patchable_model(bridge("native-attention-only"))
 config = sp.SubnetworkProbingConfig(epochs=2, seed=1)

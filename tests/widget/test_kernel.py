@@ -16,7 +16,7 @@ from tests.widget.kernel import Kernel, is_idle, shows_state, update_of
 SETUP = """
 import asyncio, threading, time
 import sp_widget as sp
-from tests.models import bridge, dataloader
+from tests.model_kinds import bridge, dataloader
 model = sp.patchable_model(bridge("native-attention-only"))
 prompts = dataloader()
 
@@ -203,7 +203,7 @@ def test_a_trainer_of_a_thousand_steps_a_second_does_not_flood_the_browser(
     """Chart, panel, evaluations and circuit together; and the last state of each arrives."""
     kernel.run(
         "from tests.widget.fast_trainer import FastWidget\n"
-        "from sp_widget.pictures.circuit_data import score_bytes\n"
+        "from sp_widget.report.circuit_data import score_bytes\n"
         "import hashlib"
     )
     ids = kernel.run(

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.pictures.circuit_data import score_bytes
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.report.circuit_data import score_bytes
 from sp_widget.session import Session
 from sp_widget.widget import live_circuit
 from sp_widget.widget.circuit import CircuitView

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sp_widget.core.graph import BlockShape, Graph
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
+from sp_widget.graph.edge_graph import BlockShape, Graph
 from sp_widget.widget.namespace import Delivery, name_problem, notebook_variables
 
 GRAPH = Graph([BlockShape(n_heads=1, n_kv_heads=1)])

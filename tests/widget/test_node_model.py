@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sp_widget.core.patchable_model import patchable_model
-from sp_widget.pictures.circuit_data import NOT_DRAWN
+from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.report.circuit_data import NOT_DRAWN
 from sp_widget.widget.widget import SubnetworkProbingWidget
-from tests.models import bridge, dataloader
+from tests.model_kinds import bridge, dataloader
 from tests.session.watching import PATIENCE
 from tests.widget.browser_messages import click
 from tests.widget.conftest import CONFIG

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sp_widget import tasks
-from sp_widget.training.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.presets import CUSTOM, PRESETS, Preset, preset_of, presets_for
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.types import AblationType
+from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.types import AblationType
 from sp_widget.widget.runs import FinishedRun, Runs, differences, in_chart, in_panel, since_last
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch

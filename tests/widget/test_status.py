@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sp_widget.errors import NonFiniteLossError
+from sp_widget.methods.estimate import Estimate, Preflight
+from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Snapshot, State
-from sp_widget.training.estimate import Estimate, Preflight
-from sp_widget.training.record import HardEvaluation
 from sp_widget.widget.status import held_out_of, outlook_of, status_of
 from tests.widget.records import record
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from sp_widget.core.data import PromptDataLoader
-from sp_widget.core.patchable_model import PatchableModel
-from sp_widget.core.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
-from sp_widget.training.trainer import SubnetworkProbing
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE, Watch
 from tests.widget.browser_messages import click, edit, rename

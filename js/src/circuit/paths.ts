@@ -5,7 +5,7 @@ import type { Graph } from "./graph";
 
 /**
  * The edges of a circuit that lie on a path from the input to the logits that count, as
- * `sp_widget.evaluation.paths` finds them.
+ * `sp_widget.circuits.paths` finds them.
  *
  * `circuit` holds 1 for its edges. The modules stand in the order in which a model runs, so one
  * pass upwards finds what depends on the input and one pass downwards what the output needs.

@@ -1,0 +1,119 @@
+"""What the circuit is made faithful to: the quantities that training minimises.
+
+All take the circuit's logits at the model's output positions, `[batch, d_vocab]` or
+`[batch, positions, d_vocab]`, and return one number for the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sp_widget.data.prompts import PromptPairBatch
+from sp_widget.errors import ArgumentError
+from sp_widget.types import FaithfulnessTarget
+
+Answers = Tensor | Sequence[Tensor]
+Faithfulness = Callable[[Tensor, Tensor, PromptPairBatch], Tensor]
+
+
+def kl_div(
+    logits: Float[Tensor, "batch *positions d_vocab"],
+    clean_logits: Float[Tensor, "batch *positions d_vocab"],
+    batch: PromptPairBatch,
+) -> Float[Tensor, ""]:
+    """KL(clean model || circuit) in nats, averaged over prompts and output positions."""
+    log_p, log_q = clean_logits.log_softmax(-1), logits.log_softmax(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+
+
+def mse(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Mean squared error between the logits and the answers, which have the logits' shape."""
+    answers = batch.answers
+    if not isinstance(answers, Tensor) or answers.shape != logits.shape:
+        got = tuple(answers.shape) if isinstance(answers, Tensor) else "answers of unequal number"
+        raise ArgumentError("answers", f"values of shape {tuple(logits.shape)} for 'mse'", got)
+    return (logits - answers).square().mean()
+
+
+def answer(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Minus the mean logit of the answers."""
+    return -answer_means(logits, batch.answers).mean()
+
+
+def wrong_answer(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Minus the mean logit of the wrong answers."""
+    return -answer_means(logits, batch.wrong_answers).mean()
+
+
+def logit_diff_percent(
+    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
+) -> Float[Tensor, ""]:
+    """Mean over prompts of |100 - 100 * circuit logit difference / clean logit difference|.
+
+    The logit difference is the mean answer logit minus the mean wrong-answer logit.
+    """
+    circuit, clean = logit_diffs(logits, batch), logit_diffs(clean_logits, batch)
+    return (100 - 100 * circuit / clean).abs().mean()
+
+
+def correct_percent(
+    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
+) -> Float[Tensor, ""]:
+    """1 - mean probability of the answers (all answers of a prompt together).
+
+    The share of prompts whose argmax is an answer has no gradient; it is recorded beside this
+    as `accuracy`. (The reference minimises that share itself, to no effect.)
+    """
+    probabilities = logits.softmax(-1)
+    return 1 - _per_prompt(probabilities, batch.answers, lambda found: found.sum(-1)).mean()
+
+
+FAITHFULNESS: dict[FaithfulnessTarget, Faithfulness] = {
+    "kl_div": kl_div,
+    "mse": mse,
+    "answer": answer,
+    "wrong_answer": wrong_answer,
+    "correct_percent": correct_percent,
+    "logit_diff_percent": logit_diff_percent,
+}
+
+
+def accuracy(logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Share of prompts (and output positions) whose argmax is one of the answers."""
+    is_best = torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1)
+    return _per_prompt(is_best, batch.answers, lambda found: found.amax(-1)).mean()
+
+
+def logit_diffs(values: Tensor, batch: PromptPairBatch) -> Float[Tensor, "batch *positions"]:
+    """Mean answer value minus mean wrong-answer value, prompt by prompt."""
+    return answer_means(values, batch.answers) - answer_means(values, batch.wrong_answers)
+
+
+def answer_means(values: Tensor, answers: Answers) -> Float[Tensor, "batch *positions"]:
+    """Mean value at the answer tokens, prompt by prompt."""
+    return _per_prompt(values, answers, lambda found: found.mean(-1))
+
+
+def _per_prompt(
+    values: Tensor, answers: Answers, reduce: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "batch *positions"]:
+    """Values at the answer tokens, reduced over the answers; answers may differ in number."""
+    if isinstance(answers, Tensor):
+        if answers.dim() == values.dim() - 1:
+            # One set of answers a prompt, the same at every output position.
+            answers = answers.unsqueeze(1).expand(-1, values.shape[1], -1)
+        return reduce(values.gather(-1, answers))
+    found = []
+    for value, tokens in zip(values, answers, strict=True):
+        tokens = tokens.expand(*value.shape[:-1], -1) if value.dim() > tokens.dim() else tokens
+        found.append(reduce(value.gather(-1, tokens)))
+    return torch.stack(found)
+
+
+def in_full_precision(logits: Tensor) -> Tensor:
+    """Logits of a model in half precision as float32: a loss sums over thousands of them."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

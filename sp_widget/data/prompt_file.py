@@ -1,0 +1,246 @@
+"""Reading and checking a file of prompts in auto-circuit's JSON format.
+
+    {
+      "seq_labels": ["When", "Mary", ...],           optional: a label for each token position
+      "word_idxs": {"IO": 1, "S1": 3, ...},          optional: token positions of named words
+      "prompts": [
+        {"clean": "When Mary and", "corrupt": "When Tom and",
+         "answers": [" John"], "wrong_answers": [" Mary"]},
+        ...
+      ]
+    }
+
+Prompts are strings with strings as answers, or lists of token ids with token ids as answers.
+Beside token ids, answers may be numbers with a decimal point in (nested) lists of the shape of
+the output: the targets of a regression.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from sp_widget.data.prompts import is_whole_number
+
+Nested: TypeAlias = int | float | list["Nested"]
+"""A number or a list of lists of numbers."""
+
+_SHOWN_LENGTH = 80
+
+
+class PromptFileError(ValueError):
+    """A file of prompts that cannot be used as it is.
+
+    The message reads "<file>, <place>: wanted <wanted>, got <got>". `file` and `place` (such as
+    `prompts[3]["answers"][0]`, counted from 0; empty for the file as a whole) say where.
+    """
+
+    def __init__(self, file: Path, place: str, wanted: str, got: str) -> None:
+        self.file = file
+        self.place = place
+        where = f"{file}, {place}" if place else str(file)
+        super().__init__(f"{where}: wanted {wanted}, got {got}")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One entry of "prompts", and where it came from."""
+
+    file: Path
+    index: int
+    clean: str | list[int]
+    corrupt: str | list[int]
+    answers: list[Any]
+    wrong_answers: list[Any]
+
+    @property
+    def is_text(self) -> bool:
+        return isinstance(self.clean, str)
+
+    def fail(self, key: str, wanted: str, got: str) -> NoReturn:
+        raise PromptFileError(self.file, f"prompts[{self.index}]{key}", wanted, got)
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """A file whose structure has been checked."""
+
+    path: Path
+    prompts: list[Prompt]
+    seq_labels: list[str] | None
+    word_idxs: dict[str, int]
+
+
+def shown(value: object) -> str:
+    """The value as it stands in the file, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+
+
+def read_prompt_file(file: Path) -> PromptFile:
+    """Read a file and check all that can be told without model and tokenizer.
+
+    Raises:
+        PromptFileError: If the file is not JSON or not of the format above.
+        FileNotFoundError: If there is no such file.
+    """
+    try:
+        data = json.loads(file.read_bytes())
+    except json.JSONDecodeError as error:
+        raise PromptFileError(
+            file,
+            f"line {error.lineno}, column {error.colno}",
+            "JSON",
+            f"a syntax error ({error.msg})",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptFileError(file, f"byte {error.start}", "text in UTF-8", error.reason) from error
+    if not isinstance(data, dict):
+        raise PromptFileError(file, "", 'an object with the key "prompts"', shown(data))
+    if "prompts" not in data:
+        raise PromptFileError(file, "", 'the key "prompts"', f"the keys {shown(list(data))}")
+    entries = data["prompts"]
+    if not isinstance(entries, list) or not entries:
+        raise PromptFileError(file, '"prompts"', "a list of at least one prompt", shown(entries))
+    return PromptFile(
+        path=file,
+        prompts=[_read_prompt(file, index, entry) for index, entry in enumerate(entries)],
+        seq_labels=_read_seq_labels(file, data.get("seq_labels")),
+        word_idxs=_read_word_idxs(file, data.get("word_idxs")),
+    )
+
+
+def _read_seq_labels(file: Path, value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
+        raise PromptFileError(file, '"seq_labels"', "a list of strings", shown(value))
+    return value
+
+
+def _read_word_idxs(file: Path, value: object) -> dict[str, int]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PromptFileError(
+            file, '"word_idxs"', "an object of words and token positions", shown(value)
+        )
+    for word, position in value.items():
+        if not is_whole_number(position) or position < 0:
+            raise PromptFileError(
+                file,
+                f'"word_idxs"[{shown(word)}]',
+                "a token position, a whole number of at least 0",
+                shown(position),
+            )
+    return value
+
+
+def _read_prompt(file: Path, index: int, entry: object) -> Prompt:
+    place = f"prompts[{index}]"
+    keys = ("clean", "corrupt", "answers", "wrong_answers")
+    if not isinstance(entry, dict):
+        raise PromptFileError(
+            file, place, f"an object with the keys {', '.join(keys)}", shown(entry)
+        )
+    for key in keys:
+        if key not in entry:
+            raise PromptFileError(file, place, f'the key "{key}"', f"the keys {shown(list(entry))}")
+    prompt = Prompt(file, index, **{key: entry[key] for key in keys})
+    _check_text_or_ids(prompt, "clean", prompt.clean)
+    _check_text_or_ids(prompt, "corrupt", prompt.corrupt)
+    if isinstance(prompt.corrupt, str) != prompt.is_text:
+        prompt.fail(
+            '["corrupt"]',
+            f"{'a string' if prompt.is_text else 'token ids'} like the clean prompt",
+            shown(prompt.corrupt),
+        )
+    for key in ("answers", "wrong_answers"):
+        _check_answers(prompt, key, entry[key])
+    if not prompt.is_text and len(prompt.clean) != len(prompt.corrupt):
+        prompt.fail(
+            '["corrupt"]',
+            f"as many token ids as the clean prompt ({len(prompt.clean)})",
+            str(len(prompt.corrupt)),
+        )
+    return prompt
+
+
+def _check_text_or_ids(prompt: Prompt, key: str, value: object) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list):
+        prompt.fail(f'["{key}"]', "a string or a list of token ids", shown(value))
+    if not value:
+        prompt.fail(f'["{key}"]', "at least one token id", "an empty list")
+    for i, token in enumerate(value):
+        if not is_whole_number(token) or token < 0:
+            prompt.fail(f'["{key}"][{i}]', "a token id, a whole number of at least 0", shown(token))
+
+
+def _check_answers(prompt: Prompt, key: str, value: object) -> None:
+    wanted = "strings" if prompt.is_text else "token ids or numbers"
+    if not isinstance(value, list):
+        prompt.fail(f'["{key}"]', f"a list of {wanted}", shown(value))
+    if not value:
+        prompt.fail(f'["{key}"]', f"a list of {wanted}, at least one", "an empty list")
+    if prompt.is_text:
+        for i, answer in enumerate(value):
+            if not isinstance(answer, str):
+                prompt.fail(f'["{key}"][{i}]', "a string like the prompt", shown(answer))
+        return
+    for i, answer in enumerate(value):
+        if isinstance(answer, str):
+            prompt.fail(
+                f'["{key}"][{i}]', "a number, because the prompt is token ids", shown(answer)
+            )
+    nested_shape(prompt, f'["{key}"]', value)
+
+
+def nested_shape(prompt: Prompt, place: str, value: object) -> tuple[int, ...]:
+    """The shape of nested lists of numbers; fails where they are ragged or hold other things."""
+    if not isinstance(value, list):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            prompt.fail(place, "a number", shown(value))
+        if not math.isfinite(value):
+            prompt.fail(place, "a finite number", shown(value))
+        return ()
+    if not value:
+        prompt.fail(place, "a list of numbers, at least one", "an empty list")
+    shapes = [nested_shape(prompt, f"{place}[{i}]", item) for i, item in enumerate(value)]
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            prompt.fail(
+                f"{place}[{i}]", f"the shape of the first one {list(shapes[0])}", str(list(shape))
+            )
+    return (len(value), *shapes[0])
+
+
+def numbers(value: Nested) -> Iterator[int | float]:
+    """All numbers in nested lists."""
+    if isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+    else:
+        yield value
+
+
+def has_float(value: Nested) -> bool:
+    """Whether a number is written with a decimal point: answers are then targets, not ids."""
+    return any(isinstance(number, float) for number in numbers(value))
+
+
+def check_one_kind(prompts: list[Prompt]) -> None:
+    """Fail at the first prompt that is a string among token ids, or the reverse."""
+    first = prompts[0]
+    for prompt in prompts:
+        if prompt.is_text != first.is_text:
+            prompt.fail(
+                '["clean"]',
+                f"{'a string' if first.is_text else 'token ids'} like prompts[0] of {first.file}",
+                shown(prompt.clean),
+            )

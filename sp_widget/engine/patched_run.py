@@ -1,0 +1,285 @@
+"""The patched run: forward and backward over the graph, at about the cost of a plain run.
+
+Notation, for one example at one token position (method and names: see `docs/method.md`):
+
+    c_s    what source s writes in the current run       a_s    its patch activation
+    D_s    = c_s - a_s, the buffer of differences        m_ds   mask value of the edge s -> d
+    k_ds   = 1 - m_ds, the weight of what is kept        x_d    what destination d reads
+
+With `base_d = sum_s a_s + biases`, the stream that d would read if every edge were patched,
+
+    x_d      = base_d + sum_s k_ds D_s
+    dL/dk_ds = x_d' . D_s            dL/dc_s = sum_d k_ds x_d'              (' : gradient)
+
+so the ordinary stream need not be carried along, and its gradient comes for free.
+
+A few blocks go together, a chunk. What all of them read from the blocks before is one product: the
+inputs of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of
+the buffer like any source, each read with weight 1 by its own block. Inside a chunk, the second
+half of the blocks reads from the first in one product, and so on down to single blocks. Going back,
+the gradient of a stream takes the stream's place, and what the sources of a chunk get is collected
+from all later streams at once.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sp_widget.engine.block_run import (
+    BlockTape,
+    attend,
+    back_through_attention,
+    back_through_mlp,
+    with_mlp,
+    written_by_attention,
+)
+from sp_widget.engine.chunks import Chunk, halves
+from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.products import multiply
+from sp_widget.engine.workspace import Workspace, by_group
+from sp_widget.graph.edge_graph import Graph
+from sp_widget.models.architecture import Architecture, RunInputs
+
+
+class PatchedRun:
+    """One run: `forward`, and then once `backward`, if it was made with a graph.
+
+    `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask values:
+    all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        graph: Graph,
+        chunks: tuple[Chunk, ...],
+        space: Workspace,
+        weights: Float[Tensor, "groups dests bases+sources"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+        recompute: bool,
+    ) -> None:
+        self._architecture, self._graph, self._chunks = architecture, graph, chunks
+        self.space, self.inputs = space, inputs
+        self._weights, self._groups = weights, weights.shape[0]
+        self._kept = space.of_sources(weights)
+        self._patch, self._positions, self._recompute = patch, positions, recompute
+        self._blocks: list[BlockTape | None] = []
+        """`None` where a block's nodes are run again on the way back, which empties the list."""
+        self._end: tuple[Tensor, Tensor]
+        """The stream that `Resid End` reads, and the logits."""
+
+    def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
+        """Logits, without a graph: the way back is `backward`."""
+        space, patch = self.space, self._patch
+        patch.write_difference(slice(1), self.inputs.embed.unsqueeze(0), space.diff[:1])
+        for chunk in self._chunks:
+            self._read(chunk)
+            self._blocks_forward(chunk.blocks)
+        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
+        base = patch.base(-1, len(self.inputs.embed))[:, self._positions]
+        resid = base + self._read_end()
+        with torch.set_grad_enabled(space.graph):
+            resid.requires_grad_(space.graph)
+            logits = self._architecture.unembed(resid)
+        self._end = resid, logits
+        return logits.detach()
+
+    def _blocks_forward(self, blocks: range) -> None:
+        """Run these blocks, whose streams lack what these blocks write."""
+        if len(blocks) == 1:
+            tape = self._block_forward(blocks[0])
+            self._blocks.append(None if self._recompute else tape)
+            return
+        first, second = halves(blocks)
+        self._blocks_forward(first)
+        self._add_product(self._rows(second), self._srcs(first))
+        self._blocks_forward(second)
+
+    def _block_forward(self, index: int) -> BlockTape:
+        """Run the nodes of one block, and write their differences."""
+        block, span = self._architecture.blocks[index], self._graph.spans[index]
+        diff, streams = self.space.diff, self.space.streams(span.rows)
+        graph = self.space.graph and not self._recompute
+        n_rows = len(span.attn_rows)
+        tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
+        first, scratch = span.attn_srcs.start, self.space.scratch(block.device)
+        for heads, written in written_by_attention(block, tape, scratch):
+            srcs = slice(first + heads.start, first + heads.stop)
+            written = written.to(diff.device).view_as(diff[srcs])
+            self._patch.write_difference(srcs, written, diff[srcs])
+        if span.mlp_row is None or span.mlp_src is None:
+            return tape
+        if not block.parallel:
+            # Its base has the attention of its own block in it.
+            both = slice(2 * index, 2 * index + 2)
+            before, after = self._patch.base(both, len(self.inputs.embed))
+            streams[-1] += after - before
+            self._add_product(range(span.mlp_row, span.mlp_row + 1), span.attn_srcs)
+        at = self._mlp_positions(index)
+        tape = with_mlp(block, tape, streams[-1][:, at], graph)
+        assert tape.mlp_out is not None
+        own = slice(span.mlp_src, span.mlp_src + 1)
+        written = tape.mlp_out.detach().to(diff.device).unsqueeze(0)
+        self._patch.write_difference(own, written, diff[own][:, :, at], at)
+        return tape
+
+    def _mlp_positions(self, index: int) -> Positions:
+        """The last MLP is read by `Resid End` alone: it runs only where logits are wanted."""
+        return self._positions if index == len(self._graph.spans) - 1 else ALL_POSITIONS
+
+    def backward(
+        self, grad_logits: Float[Tensor, "batch positions d_vocab"], dtype: torch.dtype
+    ) -> Float[Tensor, "groups dests bases+sources"]:
+        """Gradient of the loss with respect to `weights`, in `dtype`, wherever there is an edge."""
+        resid, logits = self._end
+        (grad_resid,) = torch.autograd.grad(logits, resid, grad_logits)
+        grad_weights = torch.empty_like(self._weights, dtype=dtype)
+        grad_kept = self.space.of_sources(grad_weights)
+        grad_kept[:, -1] = 0  # Of `Resid End` where no logits are wanted.
+        self._pull_end_weights(grad_resid, grad_kept)
+
+        for chunk in reversed(self._chunks):
+            grad = self.space.grad[: len(chunk.srcs)]
+            self._collect(grad, grad_resid, chunk)
+            self._blocks_backward(chunk.blocks, grad)
+            self._pull_weights(grad_kept, chunk)
+        return grad_weights
+
+    def _blocks_backward(self, blocks: range, grad: Tensor) -> None:
+        """Turn the streams that these blocks read into their gradients.
+
+        `grad`: of what they write, `[their sources, batch, seq, d_model]`, from all later blocks.
+        """
+        if len(blocks) == 1:
+            self._block_backward(blocks[0], grad)
+            return
+        first, second = halves(blocks)
+        rows, srcs = self._rows(second), self._srcs(first)
+        self._blocks_backward(second, grad[len(srcs) :])
+        self._pull_sources(grad[: len(srcs)], rows, srcs)
+        self._blocks_backward(first, grad[: len(srcs)])
+
+    def _rows(self, blocks: range) -> range:
+        """All destinations of consecutive blocks."""
+        spans = self._graph.spans
+        return range(spans[blocks[0]].rows.start, spans[blocks[-1]].rows.stop)
+
+    def _srcs(self, blocks: range) -> range:
+        """What consecutive blocks write, where blocks of the same chunk follow."""
+        spans = self._graph.spans
+        return range(spans[blocks[0]].n_sources, spans[blocks.stop].n_sources)
+
+    def _block_backward(self, index: int, grad: Tensor) -> None:
+        """Turn the streams that a block reads into their gradients, from those of what it writes.
+
+        `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
+        """
+        block, span = self._architecture.blocks[index], self._graph.spans[index]
+        streams, at = self.space.streams(span.rows), self._mlp_positions(index)
+        attended, n_sources = streams[: len(span.attn_rows)], len(span.attn_srcs)
+        tape = self._blocks.pop()  # What a block kept is free as soon as its turn is over.
+        if tape is None:
+            tape = attend(block, attended, self.inputs.attention[index], graph=True)
+            tape = with_mlp(block, tape, streams[-1][:, at], graph=True)
+        if span.mlp_row is not None:
+            grad_mlp_in = back_through_mlp(block, tape, grad[n_sources][:, at])
+            if at != ALL_POSITIONS:
+                streams[-1].zero_()
+            streams[-1][:, at] = grad_mlp_in
+            if not block.parallel:
+                row = range(span.mlp_row, span.mlp_row + 1)
+                self._pull_sources(grad[:n_sources], row, span.attn_srcs)
+        scratch = self.space.scratch(block.device)
+        back_through_attention(block, tape, grad[:n_sources], attended, scratch)
+
+    # --- products with the masks ------------------------------------------------------------
+
+    def _read(self, chunk: Chunk) -> None:
+        """What the blocks of a chunk read from their bases and from the blocks before them."""
+        space, rows = self.space, chunk.rows
+        space.start_at(rows.start)
+        bases = slice(2 * chunk.blocks.start, 2 * chunk.blocks.stop, 2)
+        space.bases[: len(chunk.blocks)] = self._patch.base(bases, space.bases.shape[1])
+        n_cols = len(space.bases) + chunk.srcs.start
+        self._multiply(
+            self._weights[:, rows.start : rows.stop, :n_cols],
+            by_group(space.rows[:n_cols], self._groups),
+            by_group(space.streams(rows), self._groups),
+            add=False,
+        )
+
+    def _add_product(self, rows: range, srcs: range) -> None:
+        """Add to the streams of `rows` what they read from `srcs`."""
+        if len(srcs) == 0:
+            return
+        diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
+        streams = by_group(self.space.streams(rows), self._groups)
+        self._multiply(self._between(rows, srcs), diff, streams, add=True)
+
+    def _pull_weights(self, grad_kept: Tensor, chunk: Chunk) -> None:
+        """Gradients of the weights of all that a chunk reads, whose streams are gradients by now.
+
+        In one product, although a block reads no later one of its chunk: that is as quick.
+        """
+        srcs = slice(chunk.n_read)
+        pulled = by_group(self.space.streams(chunk.rows), self._groups)
+        diff = by_group(self.space.diff[srcs], self._groups)
+        target = grad_kept[:, chunk.rows.start : chunk.rows.stop, srcs]
+        target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
+
+    def _pull_sources(self, grad: Tensor, rows: range, srcs: range, add: bool = True) -> None:
+        """Write to `grad`, or add to it, what `rows` give back to `srcs`.
+
+        `grad`: `[srcs, batch, seq, d_model]`.
+        """
+        if len(srcs) == 0:
+            return
+        pulled = by_group(self.space.streams(rows), self._groups)
+        weights = self._between(rows, srcs).transpose(1, 2)
+        self._multiply(weights, pulled, by_group(grad, self._groups), add=add)
+
+    def _multiply(self, left: Tensor, right: Tensor, out: Tensor, add: bool) -> None:
+        multiply(left, right, out, self.space.scratch(out.device), add=add)
+
+    def _between(self, rows: range, srcs: range) -> Float[Tensor, "groups rows srcs"]:
+        return self._kept[:, rows.start : rows.stop, srcs.start : srcs.stop]
+
+    def _collect(self, grad: Tensor, grad_resid: Tensor, chunk: Chunk) -> None:
+        """Write to `grad` what all later destinations give back to the sources of a chunk."""
+        srcs, later = chunk.srcs, range(chunk.rows.stop, self._graph.end_row)
+        if len(later) == 0:
+            grad.zero_()
+        else:
+            self._pull_sources(grad, later, srcs, add=False)
+        row = self._end_row(self._kept)
+        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
+        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
+        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid)
+
+    def _end_row(self, weights: Float[Tensor, "groups dests sources"]) -> Tensor:
+        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
+        `[batch, positions, sources]`."""
+        row = weights[:, -1]
+        if self._graph.seq_len is None:
+            return row
+        return row.view(len(self.inputs.embed), -1, row.shape[-1])[:, self._positions]
+
+    def _read_end(self) -> Float[Tensor, "batch positions d_model"]:
+        """What `Resid End` reads beside its base."""
+        at = self.space.diff[:, :, self._positions]
+        row = self._end_row(self._kept).flatten(0, -2)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        return out.view(at.shape[1:])
+
+    def _pull_end_weights(self, grad_resid: Tensor, grad_kept: Tensor) -> None:
+        """Gradients of the masks of `Resid End`."""
+        at = self.space.diff[:, :, self._positions]
+        target = self._end_row(grad_kept)
+        n_groups = target.shape[:-1].numel()
+        flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
+        pulled = grad_resid.reshape(n_groups, 1, -1)
+        target.copy_((pulled @ flat.transpose(1, 2)).view_as(target))

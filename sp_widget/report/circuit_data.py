@@ -1,0 +1,239 @@
+"""What the circuit view draws, as plain data: the graph once, the scores whenever they change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sp_widget.circuits.paths import is_causal, output_positions
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError
+from sp_widget.graph.base_graph import BaseGraph, DestModule
+from sp_widget.graph.edge_graph import DestNode, Edge, Graph, Node
+
+Kind = Literal["start", "shared", "head", "attention", "mlp", "end"]
+Port = Literal["", "Q", "K", "V"]
+
+NOT_DRAWN = (
+    "No picture: it would show what heads and MLPs read, and with factorized=False residual "
+    "streams are all that is patched. prune_scores.to_dataframe() lists the scores."
+)
+"""Instead of the picture, for a graph of nodes."""
+
+_FROM_BELOW: tuple[Kind, ...] = ("start", "shared", "head", "attention", "mlp", "end")
+_PORTS: dict[str, Port] = {"hook_q_input": "Q", "hook_k_input": "K", "hook_v_input": "V"}
+
+
+class BoxData(TypedDict):
+    """A box of the picture. The source and the destinations of a head are one box."""
+
+    name: str
+    kind: Kind
+    """`shared`: a key and value head that serves several heads, a box of its own. `attention`:
+    the output of all heads of a block, where that is one source."""
+    block: int
+    """That of the first and of the last block for `Resid Start` and `Resid End`."""
+    head: int | None
+    layer: int
+    """As in the graph: an MLP that reads what its block's heads write is a layer above them."""
+
+
+class DestinationData(TypedDict):
+    """Where edges end."""
+
+    name: str
+    box: int
+    port: Port
+    feeds: list[int]
+    """The sources that it helps to compute: `[first, first that it does not]`."""
+
+
+class ModuleData(TypedDict):
+    """The destinations that share one tensor of scores, `[positions, rows, sources]`."""
+
+    first: int
+    """Its first destination."""
+    rows: int
+    sources: int
+    moves: bool
+    """Whether attention carries what they read to other positions."""
+
+
+class GraphData(TypedDict):
+    """The structure. The flat vector of all edges goes through the modules in their order."""
+
+    boxes: list[BoxData]
+    sources: list[int]
+    """The box of each source, in writing order."""
+    destinations: list[DestinationData]
+    modules: list[ModuleData]
+    positions: list[str] | None
+    """A label for each token position, where each has its own edges."""
+    outputs: list[int]
+    """The positions whose logits count: `[first, first that does not]`."""
+    causal: bool
+    official: list[int] | None
+    """The edges of the known circuit, by their places in the flat vector."""
+
+
+def graph_data(
+    model: PatchableModel,
+    official_edges: Collection[Edge] | None = None,
+    seq_labels: Sequence[str] | None = None,
+) -> GraphData | None:
+    """The structure of a model's graph, and the known edges in it.
+
+    `None` for a graph of nodes, which has no picture. Raises `ArgumentError` for edges of another
+    model, and for labels that do not fit.
+    """
+    positions = _labels(model.seq_len, seq_labels)
+    official = None if official_edges is None else _places(model.graph, official_edges)
+    if not isinstance(model.graph, Graph):
+        return None
+    return structure(
+        model.graph,
+        positions=positions,
+        outputs=output_positions(model),
+        causal=is_causal(model),
+        official=official,
+    )
+
+
+def structure(
+    graph: Graph,
+    *,
+    positions: list[str] | None,
+    outputs: range,
+    causal: bool,
+    official: list[int] | None,
+) -> GraphData:
+    """`graph_data` from its parts."""
+    shared = _shared_rows(graph)
+    of_sources = [_box(src) for src in graph.srcs]
+    of_dests = [_box(dest, row in shared) for row, dest in enumerate(graph.dests)]
+    boxes = {box["name"]: box for box in of_sources + of_dests}
+    ordered = sorted(boxes.values(), key=_from_below)
+    index = {box["name"]: i for i, box in enumerate(ordered)}
+    return GraphData(
+        boxes=ordered,
+        sources=[index[box["name"]] for box in of_sources],
+        destinations=[
+            DestinationData(
+                name=dest.name,
+                box=index[box["name"]],
+                port=_port(dest),
+                feeds=_range(feeds[0].srcs if feeds else range(0)),
+            )
+            for dest, box, feeds in zip(graph.dests, of_dests, graph.feeds, strict=True)
+        ],
+        modules=[
+            ModuleData(
+                first=module.rows.start,
+                rows=len(module.rows),
+                sources=module.n_sources,
+                moves=_moves(graph, module),
+            )
+            for module in graph.modules
+        ],
+        positions=positions,
+        outputs=_range(outputs),
+        causal=causal,
+        official=official,
+    )
+
+
+def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
+    """The scores of all edges in flat order, as 32-bit floats.
+
+    Raises `ArgumentError` for scores of another model, and for any that is not finite.
+    """
+    wanted = {module.name: module.mask_shape(graph.seq_len) for module in graph.modules}
+    try:
+        got = {name: tuple(score.shape) for name, score in prune_scores.items()}
+    except AttributeError:
+        raise ArgumentError("prune_scores", "scores by module", type(prune_scores)) from None
+    if got != wanted:
+        odd = next(name for name in (*wanted, *got) if got.get(name) != wanted.get(name))
+        raise ArgumentError(
+            "prune_scores", f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd)
+        )
+    flat = graph.flatten(dict(prune_scores)).detach().to("cpu", torch.float32)
+    if not flat.isfinite().all():
+        raise ArgumentError("prune_scores", "finite numbers", flat[~flat.isfinite()][0].item())
+    return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
+
+
+def _range(places: range) -> list[int]:
+    return [places.start, places.stop]
+
+
+def _moves(graph: Graph, module: DestModule) -> bool:
+    """Whether attention carries what the destinations of a module read to other positions."""
+    return any(feed.moves for row in module.rows for feed in graph.feeds[row])
+
+
+def _labels(seq_len: int | None, seq_labels: Sequence[str] | None) -> list[str] | None:
+    if seq_len is None:
+        if seq_labels is not None:
+            wanted = "None, as the model's edges stand for all positions"
+            raise ArgumentError("seq_labels", wanted, seq_labels)
+        return None
+    labels = [str(i) for i in range(seq_len)] if seq_labels is None else list(seq_labels)
+    if len(labels) != seq_len:
+        raise ArgumentError("seq_labels", f"one label for each of {seq_len} positions", seq_labels)
+    return labels
+
+
+def _places(graph: BaseGraph, edges: Collection[Edge]) -> list[int]:
+    odd = next((edge for edge in edges if not isinstance(edge, Edge)), None)
+    if odd is not None:
+        raise ArgumentError("official_edges", "a collection of edges", odd)
+    try:
+        return sorted(set(graph.flat_index(edges).tolist()))
+    except ArgumentError:
+        odd = next(edge for edge in edges if edge not in graph.edges)
+        raise ArgumentError("official_edges", "edges of this model", odd) from None
+
+
+def _shared_rows(graph: Graph) -> set[int]:
+    """Rows of the keys and values that several heads share."""
+    shared: set[int] = set()
+    for span in graph.spans:
+        modules = [m for m in graph.modules if m.rows.start in span.attn_rows]
+        n_heads = max(len(m.rows) for m in modules)
+        shared.update(row for m in modules if len(m.rows) < n_heads for row in m.rows)
+    return shared
+
+
+def _box(node: Node, shared: bool = False) -> BoxData:
+    name, kind = node.name, _kind(node, shared)
+    block = int(node.module_name.split(".")[1])
+    if kind in ("head", "shared"):
+        name = f"A{block}.{node.head_idx}" + (".KV" if shared else "")
+    return BoxData(name=name, kind=kind, block=block, head=node.head_idx, layer=node.layer)
+
+
+def _kind(node: Node, shared: bool) -> Kind:
+    if node.head_idx is not None:
+        return "shared" if shared else "head"
+    ends: dict[str, Kind] = {"Resid Start": "start", "Resid End": "end"}
+    return ends.get(node.name) or ("mlp" if node.name.startswith("MLP") else "attention")
+
+
+def _from_below(box: BoxData) -> tuple[int, int, int, int]:
+    """Sorts as the picture is read: upwards, and from left to right."""
+    ends = {"start": -1, "end": 1}
+    return (
+        ends.get(box["kind"], 0),
+        box["block"],
+        _FROM_BELOW.index(box["kind"]),
+        box["head"] or 0,
+    )
+
+
+def _port(dest: DestNode) -> Port:
+    return _PORTS.get(dest.module_name.rsplit(".", 1)[-1], "")

@@ -1,0 +1,93 @@
+"""The circuit of a picture: which edges, which of them carry anything, and what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sp_widget.circuits.paths import is_causal, on_paths, output_positions
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError
+from sp_widget.graph.edge_graph import Edge
+
+Verdict = Literal["hit", "miss", "extra"]
+
+DEFAULT_SIZE = 50
+"""Edges where nothing says how many there should be."""
+
+
+@dataclass(frozen=True)
+class CutEdge:
+    """An edge of the picture."""
+
+    edge: Edge
+    score: float
+    carries: bool
+    """Whether it lies on a path from the input to the output of the circuit."""
+    verdict: Verdict | None
+    """How it compares with the known circuit; a miss is not in this one."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The circuit of the most important edges."""
+
+    edges: list[CutEdge]
+    """The most important first, then the misses."""
+    size: int
+    strongest: float
+    """The largest absolute score of all edges of the model."""
+    compared: bool
+    """Whether a circuit is known to compare with."""
+
+    @property
+    def carrying(self) -> list[CutEdge]:
+        """The edges on a path from the input to the output."""
+        return [each for each in self.edges if each.carries]
+
+    def count(self, verdict: Verdict) -> int:
+        """How many edges compare like this with the known circuit."""
+        return sum(each.verdict == verdict for each in self.edges)
+
+
+def cut(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    n_edges: int,
+    official_edges: Collection[Edge] | None = None,
+) -> Cut:
+    """The circuit of the `n_edges` most important edges.
+
+    Raises `ArgumentError` for scores of another model, or for a number beyond its edges.
+    """
+    graph = model.graph
+    scores = PruneScores(prune_scores, graph)
+    if isinstance(n_edges, bool) or not 0 <= n_edges <= graph.n_edges:
+        raise ArgumentError("n_edges", f"a whole number from 0 to {graph.n_edges}", n_edges)
+    top = scores.top(n_edges)
+    included = torch.zeros(graph.n_edges, dtype=torch.bool)
+    included[graph.flat_index(edge for edge, _ in top)] = True
+    carrying = on_paths(graph, included, causal=is_causal(model), outputs=output_positions(model))[
+        graph.flat_index(edge for edge, _ in top)
+    ].tolist()
+    known = None if official_edges is None else frozenset(official_edges)
+
+    def verdict(edge: Edge) -> Verdict | None:
+        return None if known is None else "hit" if edge in known else "extra"
+
+    edges = [
+        CutEdge(edge, score, carries, verdict(edge))
+        for (edge, score), carries in zip(top, carrying, strict=True)
+    ]
+    missed = (known or frozenset()) - {edge for edge, _ in top}
+    edges += [
+        CutEdge(edge, edge.prune_score(scores).item(), False, "miss")
+        for edge in sorted(missed, key=repr)
+    ]
+    strongest = max((abs(score) for _, score in scores.top(1)), default=0.0)
+    return Cut(edges, n_edges, strongest, known is not None)

@@ -1,0 +1,104 @@
+"""Chart, circuit and tables on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.report.chart import draw_chart
+from sp_widget.report.circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
+from sp_widget.report.circuit_data import NOT_DRAWN, GraphData
+from sp_widget.report.cut import Cut
+from sp_widget.report.look import (
+    GROUND,
+    LINE,
+    MUTED,
+    PAGE_WIDTH,
+    TEXT,
+    UNITS_PER_INCH,
+    draw_legend,
+    font,
+    line_width,
+    without_frame,
+)
+from sp_widget.report.parts import PARTS, Part
+from sp_widget.report.tables import Rows
+
+EDGE, TITLE, CHART, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 320.0, 30.0, 34.0, 16.0, 19.0
+"""Heights of the parts of a page, and its rim."""
+
+
+def page(
+    parts: Collection[Part],
+    title: str,
+    history: Sequence[StepRecord],
+    evaluations: Sequence[HardEvaluation],
+    faithfulness_target: str,
+    data: GraphData | None,
+    cut: Cut,
+    tables: Mapping[str, Rows],
+) -> Figure:
+    """The figure of some parts, from top to bottom: title, chart, circuit and legend, tables."""
+    layout = None if data is None else place_circuit(data, cut, PAGE_WIDTH - 2 * EDGE)
+    width = (layout.width if layout and "circuit" in parts else PAGE_WIDTH - 2 * EDGE) + 2 * EDGE
+    inner = width - 2 * EDGE
+    rows = max((len(rows) for rows in tables.values()), default=0)
+    heights: dict[Part, float] = {
+        "title": TITLE,
+        "chart": CHART,
+        "circuit": CAPTION + (layout.height + LEGEND if layout else 0),
+        "tables": (rows + 1) * ROW + GAP,
+    }
+    height = 2 * EDGE + sum(heights[part] for part in parts)
+    # Not by pyplot, which keeps every figure and belongs to one thread.
+    figure = Figure(figsize=(width / UNITS_PER_INCH, height / UNITS_PER_INCH), facecolor=GROUND)
+
+    def axes(left: float, bottom: float, wide: float, high: float) -> Any:
+        return figure.add_axes((left / width, bottom / height, wide / width, high / height))
+
+    sheet = axes(0, 0, width, height)
+    without_frame(sheet, width, height)
+    at = height - EDGE
+    for part in PARTS:
+        if part not in parts:
+            continue
+        at -= heights[part]
+        if part == "title":
+            sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
+        elif part == "chart":
+            chart = axes(EDGE + 62, at + 56, inner - 130, CHART - 90)
+            draw_chart(chart, history, evaluations, faithfulness_target)
+        elif part == "circuit" and data and layout:
+            words = f"The circuit of the {cut.size:,} most important edges"
+            if cut.size > MOST_DRAWN:
+                words += f", of which the first {MOST_DRAWN} are drawn"
+            top = at + LEGEND + layout.height
+            sheet.text(EDGE, top + 12, words, color=TEXT, fontproperties=font(13, bold=True))
+            circuit = axes(EDGE, at + LEGEND, layout.width, layout.height)
+            without_frame(circuit, layout.width, layout.height)
+            draw_circuit(circuit, data, cut, layout)
+            handles = legend_of(cut, ported=any(d["port"] for d in data["destinations"]))
+            draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))
+        elif part == "circuit":
+            sheet.text(EDGE, at + 12, NOT_DRAWN, color=MUTED, fontproperties=font(11))
+        else:
+            _draw_tables(axes(EDGE, at, inner, heights[part]), inner, heights[part], tables)
+    return figure
+
+
+def _draw_tables(axes: Any, width: float, height: float, tables: Mapping[str, Rows]) -> None:
+    without_frame(axes, width, height)
+    column = min(width / len(tables), 360.0)
+    for number, (heading, rows) in enumerate(tables.items()):
+        left = number * column
+        right = left + column - 28
+        y = height - GAP - ROW / 2
+        axes.text(left, y, heading, color=TEXT, fontproperties=font(12, bold=True), va="center")
+        for name, value in rows:
+            axes.plot([left, right], [y - ROW / 2] * 2, color=LINE, linewidth=line_width(0.8))
+            y -= ROW
+            axes.text(left, y, name, color=MUTED, fontproperties=font(11), va="center")
+            axes.text(right, y, value, color=TEXT, fontproperties=font(11), va="center", ha="right")

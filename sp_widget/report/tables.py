@@ -1,0 +1,98 @@
+"""The figures of a run as rows of words, and these as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import zip_longest
+
+from torch import Tensor
+
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.evaluation.roc import auroc
+from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.record import StepRecord
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.report.cut import Cut
+
+Rows = list[tuple[str, str]]
+"""What it is, and how much."""
+
+MOST_EDGES = 12
+"""Rows of a table of edges."""
+
+
+def settings(config: SubnetworkProbingConfig) -> Rows:
+    """What decides about the result, in the words of the panel."""
+    size = config.circuit_size
+    rows: Rows = [
+        ("Learning rate", _number(config.learning_rate)),
+        ("Epochs", f"{config.epochs:,}"),
+        ("Lambda", _number(config.regularize_lambda)),
+        ("Circuit size", "as few as possible" if size is None else f"{size:,}"),
+        ("Faithfulness target", config.faithfulness_target),
+        ("Ablation", config.ablation_type.name.lower().replace("_", " ")),
+        ("Mask function", config.mask_fn or "none"),
+        ("Dropout", _number(config.dropout_p)),
+        ("Initial mask value", _number(config.init_val)),
+        ("Tree optimisation", "yes" if config.tree_optimisation else "no"),
+        ("Seed", "drawn" if config.seed is None else str(config.seed)),
+    ]
+    if config.avoid_edges:
+        avoided = f"{len(config.avoid_edges):,} edges, × {_number(config.avoid_lambda)}"
+        rows.append(("Avoided", avoided))
+    return rows
+
+
+def results(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    cut: Cut,
+    history: Sequence[StepRecord],
+    official_edges: frozenset[Edge] | None,
+) -> Rows:
+    """What came out."""
+    rows: Rows = []
+    if history:
+        last = history[-1]
+        rows += [("Steps", f"{last.step:,}"), ("Loss", _number(last.loss))]
+        rows.append(("Faithfulness", _number(last.faithfulness)))
+        if last.validation is not None:
+            rows.append(("Validation, sampled masks", _number(last.validation)))
+        if last.validation_hard is not None:
+            rows.append(("Validation, hard circuit", _number(last.validation_hard)))
+        rows.append(("Edges of the hard circuit", f"{last.hard_edge_count:,}"))
+    rows.append(("Edges of the model", f"{model.n_edges:,}"))
+    rows.append(("Edges in the picture", f"{cut.size:,}"))
+    rows.append(("of these on a path", f"{len(cut.carrying):,}"))
+    if official_edges is not None:
+        found = f"{cut.count('hit'):,} of {len(official_edges):,}"
+        rows.append(("Known edges found", found))
+        # No curve without edges on either side.
+        if 0 < len(official_edges) < model.n_edges:
+            rows.append(("AUROC", f"{auroc(model, prune_scores, official_edges):.3f}"))
+    return rows
+
+
+def strongest(cut: Cut) -> Rows:
+    """The most important edges with their scores."""
+    return [
+        (repr(each.edge), f"{each.score:.3f}")
+        for each in cut.edges[:MOST_EDGES]
+        if each.verdict != "miss"
+    ]
+
+
+def html_table(tables: Mapping[str, Rows]) -> str:
+    """All tables side by side as one, which needs no style to be read."""
+    heads = "".join(f'<th colspan="2">{escape(heading)}</th>' for heading in tables)
+    rows = zip_longest(*tables.values(), fillvalue=("", ""))
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(n)}</td><td>{escape(v)}</td>' for n, v in row)}</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

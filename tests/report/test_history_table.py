@@ -1,0 +1,53 @@
+"""The history as a table, and as files that others can read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import fields
+
+import pandas
+import pytest
+
+from sp_widget.methods.record import StepRecord
+from sp_widget.report import history_table
+from sp_widget.report.history_table import history_csv, history_frame, history_parquet
+
+
+def record(step: int, **changes: float | None) -> StepRecord:
+    values = {field.name: 0.1 * step for field in fields(StepRecord)}
+    return StepRecord(**{**values, "step": step, "hard_edge_count": 10 - step, **changes})  # type: ignore[arg-type]
+
+
+HISTORY = [record(1, validation=None, accuracy=None), record(2, accuracy=None)]
+
+
+def test_a_row_for_each_step_and_a_column_for_each_field() -> None:
+    frame = history_frame(HISTORY)
+    assert list(frame.columns) == [field.name for field in fields(StepRecord)]
+    assert frame["step"].tolist() == [1, 2]
+    assert frame["hard_edge_count"].tolist() == [9, 8]
+    assert frame["validation"].isna().tolist() == [True, False]
+
+
+def test_no_history_is_an_empty_table_with_the_same_columns() -> None:
+    assert list(history_frame([]).columns) == list(history_frame(HISTORY).columns)
+
+
+def test_csv_is_read_back_exactly() -> None:
+    rows = list(csv.DictReader(io.StringIO(history_csv(HISTORY).decode())))
+    assert [float(row["loss"]) for row in rows] == [0.1, 0.2]
+    assert [row["step"] for row in rows] == ["1", "2"]
+    assert [row["validation"] for row in rows] == ["", "0.2"]
+
+
+def test_parquet_is_read_back_exactly() -> None:
+    read = pandas.read_parquet(io.BytesIO(history_parquet(HISTORY)))
+    assert read["loss"].tolist() == [0.1, 0.2]
+    assert read["validation"].isna().tolist() == [True, False]
+
+
+def test_without_pyarrow_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_table, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'sp_widget\[parquet\]'"):
+        history_parquet(HISTORY)
