@@ -250,3 +250,22 @@ class Block:
     def device(self) -> torch.device:
         """Where the block computes; the blocks of one model may be on several devices."""
         return self.attention.w_out.device
+
+
+@dataclass(frozen=True)
+class Unembedding:
+    """What `Resid End` computes: final norm, unembedding, and the logits' soft cap."""
+
+    norm: Norm
+    project: Callable[[Tensor], Tensor]
+    soft_cap: float | None
+    device: torch.device
+
+    def __call__(
+        self, resid: Float[Tensor, "batch positions d_model"]
+    ) -> Float[Tensor, "batch positions d_vocab"]:
+        # Contiguous: some unembeddings take views of it.
+        logits = self.project(self.norm(resid.to(self.device).contiguous()))
+        if self.soft_cap is not None:
+            logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
+        return logits.to(resid.device)
