@@ -28,14 +28,14 @@ _TOKENS_AT_ONCE = 512
 
 
 class EdgeEngine:
-    """Runs one model, patched edge by edge."""
+    """The `Engine` that patches edge by edge."""
 
     def __init__(self, architecture: Architecture, graph: Graph) -> None:
         self.architecture = architecture
         self.graph = graph
         self._free: dict[tuple[object, ...], Buffers] = {}
         self._chunks = chunks_of(graph)
-        self.kept_weights = KeptWeights(graph)
+        self._kept_weights = KeptWeights(graph)
 
     def on(self, model: Any) -> EdgeEngine:
         """Return an engine with the same graph for a copy of the model."""
@@ -124,22 +124,22 @@ class EdgeEngine:
         `backward`: whether the run will go backward.
         """
         return RunSetup(
-            self.architecture,
-            self.graph,
-            self._chunks,
-            self._buffers(inputs.embed, backward),
-            self.weights(masks, inputs),
-            inputs,
-            patch,
-            positions,
-            recompute,
+            architecture=self.architecture,
+            graph=self.graph,
+            chunks=self._chunks,
+            buffers=self._buffers(inputs.embed, backward),
+            weights=self.weights(masks, inputs),
+            inputs=inputs,
+            patch=patch,
+            positions=positions,
+            recompute=recompute,
         )
 
     def weights(
         self, masks: Float[Tensor, "n edges"], inputs: RunInputs
     ) -> Float[Tensor, "groups dests bases+sources"]:
         """Return the matrices that a run multiplies with."""
-        return self.kept_weights.matrices(self._rows(masks, inputs), inputs.embed.dtype)
+        return self._kept_weights.matrices(self._rows(masks, inputs), inputs.embed.dtype)
 
     def release(self, run: PatchedRun) -> None:
         """Keep the buffers of a run for the next one."""
@@ -193,9 +193,9 @@ class EdgeEngine:
 class KeptWeights:
     """From mask values to the weights of what is kept, `k_ds = 1 - m_ds`, and back with gradients.
 
-    The weights are a `destinations x sources` matrix.
-    The columns of the sources stand behind those of the bases, one for each block of a chunk: 1
-    where a destination reads that base. Where there is no edge the weight is 0.
+    The weights are a `destinations x sources` matrix. The columns of the sources stand behind those
+    of the bases, one for each block of a chunk: 1 where a destination reads that base. Where there
+    is no edge the weight is 0.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -261,7 +261,9 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_logits: Tensor) -> tuple[Tensor | None, ...]:
         # Masks are trained in float32 whatever the precision of the model.
-        grad_masks = ctx.engine.kept_weights.mask_gradient(ctx.run.backward(grad_logits, ctx.dtype))
+        grad_masks = ctx.engine._kept_weights.mask_gradient(
+            ctx.run.backward(grad_logits, ctx.dtype)
+        )
         ctx.engine.release(ctx.run)
         if len(grad_masks) != ctx.rows:  # One row stands for several prompts.
             grad_masks = grad_masks.unflatten(0, (ctx.rows, -1)).sum(1)

@@ -115,7 +115,7 @@ class PatchedRun:
         self._patch, self._positions = setup.patch, setup.positions
         self._first_block = 0
         self._keeps_tapes = self.buffers.backward and not setup.recompute
-        self._blocks: list[BlockTape | None] = []
+        self._tapes: list[BlockTape | None] = []
         """`None` where the nodes of a block are run again in `backward`, which empties the list."""
         self._end: tuple[Tensor, Tensor]
         """The stream that `Resid End` reads, and the logits."""
@@ -124,9 +124,9 @@ class PatchedRun:
         """Return the logits, without a graph: `backward` is written out."""
         self.write_start()
         self.run_blocks(range(self._first_block, len(self._graph.spans)))
-        resid, graph = self._read_end(), self.buffers.backward
-        with torch.set_grad_enabled(graph):
-            resid.requires_grad_(graph)
+        resid, backward = self._read_end(), self.buffers.backward
+        with torch.set_grad_enabled(backward):
+            resid.requires_grad_(backward)
             logits = self._architecture.unembed(resid)
         self._end = resid, logits
         return logits.detach()
@@ -156,7 +156,7 @@ class PatchedRun:
         if len(blocks) == 1:
             tape = self._block_forward(blocks[0])
             if self.buffers.backward:
-                self._blocks.append(tape if self._keeps_tapes else None)
+                self._tapes.append(tape if self._keeps_tapes else None)
             return
         first, second = _halves(blocks)
         self._blocks_forward(first)
@@ -167,9 +167,8 @@ class PatchedRun:
         """Run the nodes of one block, and write their differences."""
         block, span = self._architecture.blocks[index], self._graph.spans[index]
         diff, streams = self.buffers.diff, self.buffers.streams(span.rows)
-        graph = self._keeps_tapes
-        n_rows = len(span.attn_rows)
-        tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
+        attended, graph = streams[: len(span.attn_rows)], self._keeps_tapes
+        tape = attend(block, attended, self.inputs.attention[index], graph)
         first, scratch = span.attn_srcs.start, self.buffers.scratch(block.device)
         for heads, written in written_by_attention(block, tape, scratch):
             srcs = slice(first + heads.start, first + heads.stop)
@@ -247,7 +246,7 @@ class PatchedRun:
         block, span = self._architecture.blocks[index], self._graph.spans[index]
         streams, at = self.buffers.streams(span.rows), self._mlp_positions(index)
         attended, n_sources = streams[: len(span.attn_rows)], len(span.attn_srcs)
-        tape = self._blocks.pop()  # What a block kept is free as soon as its turn is over.
+        tape = self._tapes.pop()  # What a block kept is free as soon as its turn is over.
         if tape is None:
             tape = attend(block, attended, self.inputs.attention[index], graph=True)
             tape = with_mlp(block, tape, streams[-1][:, at], graph=True)

@@ -171,6 +171,34 @@ def test_rows_of_masks_for_equal_parts_of_the_batch(seq_len: int | None) -> None
     torch.testing.assert_close(gradients[rows], expected)
 
 
+@pytest.mark.parametrize("n_rows", [1, N_PROMPTS])
+def test_gradients_at_masks_of_zero_attribute_the_plain_run(n_rows: int) -> None:
+    """Edge attribution patching: (a_s - c_s) . dL/dx_d, with c and dL/dx of a run without masks."""
+    model = _model("native-gqa-rotary")
+    inputs, patch = _prepared(model)
+    masks = torch.zeros(n_rows, model.n_edges, dtype=torch.float64, requires_grad=True)
+    logits = model.engine.run(masks, inputs, patch, slice(-1, None))
+    (gradient,) = torch.autograd.grad(logits.logsumexp(-1).sum(), masks)
+
+    plain = SlowRun(_bridge("native-gqa-rotary"))
+    streams: dict[str, Tensor] = {}
+
+    def read(dest: str, stream: Tensor) -> Tensor:
+        streams[dest] = stream.detach().clone().requires_grad_()
+        return streams[dest] + (stream - stream.detach())
+
+    plain.read = read  # type: ignore[method-assign]
+    plain.row = lambda layer, head, letter: f"A{layer}.{head}.{letter}"  # type: ignore[method-assign]
+    last = plain.logits(_tokens(1))[:, -1]
+    wanted = torch.autograd.grad(last.logsumexp(-1).sum(), list(streams.values()))
+    at_stream = dict(zip(streams, wanted, strict=True))
+    for edge in model.edges:
+        difference = patch.sources[edge.src.src_idx] - plain.written[edge.src.name].detach()
+        expected = (at_stream[edge.dest.name] * difference).sum((1, 2))
+        got = edge.prune_score(model.graph.split(gradient.sum(0)))
+        torch.testing.assert_close(got, expected.sum(), rtol=1e-5, atol=1e-6)
+
+
 def test_edges_of_one_position_change_only_that_position_of_what_they_enter() -> None:
     """Patching Resid Start -> Resid End at one position leaves the other logits as they were."""
     model = _model("gpt2", seq_len=model_kinds.N_TOKENS)
