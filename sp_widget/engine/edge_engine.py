@@ -12,7 +12,8 @@ from sp_widget.engine.block_run import heads_together
 from sp_widget.engine.chunks import BLOCKS_AT_ONCE, chunks_of
 from sp_widget.engine.kept_weights import KeptWeights
 from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
-from sp_widget.engine.patched_run import PatchedRun
+from sp_widget.engine.patched_run import PatchedRun, RunSetup
+from sp_widget.engine.resumable_run import ResumableRun
 from sp_widget.engine.workspace import Workspace
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
@@ -122,16 +123,13 @@ class Engine:
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them. `inputs` may be those of the
-        patch several times over. `recompute`: run every node
+        `masks`: one row for all prompts, one for each, or one for each of `n` equal parts of the
+        batch. `inputs` may be those of the patch several times over. `recompute`: run every node
         again in the backward pass instead of keeping what autograd needs of it. Raises
         `ArgumentError` when each position has its own edges and the prompts have another number
         of them.
         """
-        batch, seq, _ = inputs.embed.shape
-        self.graph.check_prompts(seq)
-        if self.graph.seq_len is not None:
-            masks = masks.expand(batch, -1)
+        masks = self._rows_of_masks(masks, inputs)
         if not torch.is_grad_enabled():
             # A leaf would make the run keep what only a backward pass needs.
             masks = masks.detach()
@@ -139,6 +137,29 @@ class Engine:
             masks, self, inputs, patch, positions, recompute
         )
         return logits
+
+    def _rows_of_masks(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs
+    ) -> Float[Tensor, "n_or_batch edges"]:
+        """Return one row for each prompt where each of its tokens has edges of its own."""
+        batch, seq, _ = inputs.embed.shape
+        self.graph.check_prompts(seq)
+        if self.graph.seq_len is None:
+            return masks
+        return masks.repeat_interleave(batch // len(masks), dim=0)
+
+    def resumable(
+        self,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions = ALL_POSITIONS,
+    ) -> ResumableRun:
+        """Return a run whose last blocks can be run again with other masks; without gradient.
+
+        Raises `ArgumentError` as `run` does.
+        """
+        return ResumableRun(self, masks, inputs, patch, positions)
 
     # --- buffers ----------------------------------------------------------------------------
 
@@ -156,27 +177,38 @@ class Engine:
         key = (run.space.graph, *run.inputs.embed.shape)
         self._free[key] = run.space
 
-    def patched_run(
+    def setup(
         self,
         masks: Float[Tensor, "n edges"],
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
-        recompute: bool,
-        graph: bool,
-    ) -> PatchedRun:
-        """A run in buffers that nobody else uses; see `release`."""
-        return PatchedRun(
+        *,
+        recompute: bool = False,
+        graph: bool = False,
+    ) -> RunSetup:
+        """Return all that a run needs, with buffers that nobody else uses; see `release`.
+
+        `graph`: whether the run will go backward.
+        """
+        return RunSetup(
             self.architecture,
             self.graph,
             self._chunks,
             self._workspace(inputs.embed, graph),
-            self.kept_weights.matrices(masks, inputs.embed.dtype),
+            self.weights(masks, inputs),
             inputs,
             patch,
             positions,
             recompute,
         )
+
+    def weights(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs
+    ) -> Float[Tensor, "groups dests bases+sources"]:
+        """Return the matrices that a run multiplies with."""
+        rows = self._rows_of_masks(masks, inputs)
+        return self.kept_weights.matrices(rows, inputs.embed.dtype)
 
     def _buffer_rows(self, graph: bool) -> tuple[int, int, int]:
         """Rows of a run's buffers: sources, streams, and sources that go backward together."""
@@ -226,7 +258,8 @@ class _Differentiable(torch.autograd.Function):
         recompute: bool,
     ) -> Tensor:
         needs_grad = bool(ctx.needs_input_grad[0])
-        run = engine.patched_run(masks, inputs, patch, positions, recompute, needs_grad)
+        setup = engine.setup(masks, inputs, patch, positions, recompute=recompute, graph=needs_grad)
+        run = PatchedRun(setup)
         logits = run.forward()
         if needs_grad:
             ctx.engine, ctx.run, ctx.dtype = engine, run, masks.dtype

@@ -83,25 +83,48 @@ class NodeEngine:
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value: see `Engine.run`."""
         self.graph.check_prompts(inputs.embed.shape[1])
-        run_block = _rerun_block if recompute else _run_block
+        blocks = range(len(self.architecture.blocks))
 
         def logits(masks: Tensor) -> Tensor:
-            split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
-            stream = inputs.embed
-            for block, given, modules in zip(
-                self.architecture.blocks, inputs.attention, self.graph.blocks, strict=True
-            ):
-                # The blocks of a model may be on several devices.
-                stream = stream.to(block.device)
-                sublayers = [
-                    _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
-                    for m in modules
-                ]
-                stream = run_block(block, stream, given, sublayers)
+            stream = self.through(blocks, inputs.embed, masks, inputs, patch, recompute)
             return self.architecture.unembed(stream[:, positions].to(inputs.embed.device))
 
         result: Tensor = _MasksOnly.apply(masks, logits)  # type: ignore[no-untyped-call]
         return result
+
+    def resumable(
+        self,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions = ALL_POSITIONS,
+    ) -> ResumableNodeRun:
+        """Return a run whose last blocks can be run again with other masks: see `Engine`."""
+        self.graph.check_prompts(inputs.embed.shape[1])
+        return ResumableNodeRun(self, masks, inputs, patch, positions)
+
+    def through(
+        self,
+        blocks: range,
+        stream: Float[Tensor, "batch seq d_model"],
+        masks: Float[Tensor, "n edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        recompute: bool = False,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """Return the stream behind these blocks from the one before them."""
+        split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
+        run_block = _rerun_block if recompute else _run_block
+        for index in blocks:
+            block = self.architecture.blocks[index]
+            # The blocks of a model may be on several devices.
+            stream = stream.to(block.device)
+            sublayers = [
+                _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
+                for m in self.graph.blocks[index]
+            ]
+            stream = run_block(block, stream, inputs.attention[index], sublayers)
+        return stream
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
         """About how many bytes a differentiable run takes beside its inputs: rather more."""
@@ -112,6 +135,55 @@ class NodeEngine:
         # The gradient of the stream comes from every head's queries, keys and values at once.
         rows = max(len(block.attention.project_in.weight) for block in self.architecture.blocks)
         return batch * seq * (kept + rows * d_model) * embed.element_size()
+
+
+class ResumableNodeRun:
+    """A run without gradient, of which the last blocks can be run again with other masks.
+
+    All that a block needs of those before it is the stream that enters it.
+    """
+
+    def __init__(
+        self,
+        engine: NodeEngine,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+    ) -> None:
+        self._engine, self._masks = engine, masks.detach()
+        self._inputs, self._patch, self._positions = inputs, patch, positions
+        self._streams = [inputs.embed]
+        """What enters each block, and what leaves the last one, as far as they were run."""
+
+    @torch.no_grad()
+    def run(self, masks: Float[Tensor, "n edges"]) -> Float[Tensor, "n batch positions d_vocab"]:
+        """Return the logits with each of these rows of masks, one run after the other."""
+        return torch.stack([self._run(row) for row in masks])
+
+    def _run(self, masks: Float[Tensor, " edges"]) -> Float[Tensor, "batch positions d_vocab"]:
+        first, n_blocks = self._first_block(masks), len(self._engine.architecture.blocks)
+        for block in range(len(self._streams) - 1, first):
+            self._streams.append(self._through(range(block, block + 1), self._masks))
+        end = self._through(range(first, n_blocks), masks)[:, self._positions]
+        return self._engine.architecture.unembed(end.to(self._inputs.embed.device))
+
+    def keep(self, masks: Float[Tensor, " edges"]) -> None:
+        """Let the next runs start from these masks; runs no block until one of them needs it."""
+        del self._streams[self._first_block(masks) + 1 :]
+        self._masks = masks.detach()
+
+    def _through(self, blocks: range, masks: Float[Tensor, " edges"]) -> Tensor:
+        stream = self._streams[blocks.start]
+        return self._engine.through(blocks, stream, masks.unsqueeze(0), self._inputs, self._patch)
+
+    def _first_block(self, masks: Float[Tensor, " edges"]) -> int:
+        """Return the first block with other masks than those that are kept."""
+        ours, kept = self._engine.graph.split(masks), self._engine.graph.split(self._masks)
+        for index, modules in enumerate(self._engine.graph.blocks):
+            if any(not torch.equal(ours[m.name], kept[m.name]) for m in modules):
+                return index
+        return len(self._engine.graph.blocks)
 
 
 def _slice(module: DestModule) -> slice:

@@ -23,6 +23,9 @@ from all later streams at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -35,7 +38,7 @@ from sp_widget.engine.block_run import (
     with_mlp,
     written_by_attention,
 )
-from sp_widget.engine.chunks import Chunk, halves
+from sp_widget.engine.chunks import BLOCKS_AT_ONCE, Chunk, halves
 from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
 from sp_widget.engine.products import multiply
 from sp_widget.engine.workspace import Workspace, by_group
@@ -43,56 +46,75 @@ from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
 
 
+@dataclass(frozen=True)
+class RunSetup:
+    """What a patched run is made of."""
+
+    architecture: Architecture
+    graph: Graph
+    chunks: tuple[Chunk, ...]
+    space: Workspace
+    """Buffers that no other run uses."""
+    weights: Float[Tensor, "groups dests bases+sources"]
+    """A group is what shares its mask values: all prompts (1), each of some equal parts of the
+    batch, each prompt (batch), or each token of each prompt (batch x seq)."""
+    inputs: RunInputs
+    patch: Patch
+    positions: Positions
+    """Where logits are wanted."""
+    recompute: bool
+
+
 class PatchedRun:
-    """One run: `forward`, and then once `backward`, if it was made with a graph.
+    """One run: `forward`, and then once `backward`, if its buffers are for both."""
 
-    `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask values:
-    all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        graph: Graph,
-        chunks: tuple[Chunk, ...],
-        space: Workspace,
-        weights: Float[Tensor, "groups dests bases+sources"],
-        inputs: RunInputs,
-        patch: Patch,
-        positions: Positions,
-        recompute: bool,
-    ) -> None:
-        self._architecture, self._graph, self._chunks = architecture, graph, chunks
-        self.space, self.inputs = space, inputs
-        self._weights, self._groups = weights, weights.shape[0]
-        self._kept = space.of_sources(weights)
-        self._patch, self._positions, self._recompute = patch, positions, recompute
+    def __init__(self, setup: RunSetup) -> None:
+        self._architecture, self._graph = setup.architecture, setup.graph
+        self._chunks, self.space, self.inputs = setup.chunks, setup.space, setup.inputs
+        self._weights, self._groups = setup.weights, len(setup.weights)
+        self._kept = self.space.of_sources(setup.weights)
+        self._patch, self._positions = setup.patch, setup.positions
+        self._first_block = 0
+        self._keeps_tapes = self.space.graph and not setup.recompute
         self._blocks: list[BlockTape | None] = []
-        """`None` where a block's nodes are run again on the way back, which empties the list."""
+        """`None` where the nodes of a block are run again in `backward`, which empties the list."""
         self._end: tuple[Tensor, Tensor]
         """The stream that `Resid End` reads, and the logits."""
 
     def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
-        """Logits, without a graph: the way back is `backward`."""
-        space, patch = self.space, self._patch
-        patch.write_difference(slice(1), self.inputs.embed.unsqueeze(0), space.diff[:1])
-        for chunk in self._chunks:
-            self._read(chunk)
-            self._blocks_forward(chunk.blocks)
-        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        base = patch.base(-1, len(self.inputs.embed))[:, self._positions]
-        resid = base + self._read_end()
-        with torch.set_grad_enabled(space.graph):
-            resid.requires_grad_(space.graph)
+        """Return the logits, without a graph: `backward` is written out."""
+        self.run_blocks(range(self._first_block, len(self._graph.spans)))
+        resid, graph = self._read_end(), self.space.graph
+        with torch.set_grad_enabled(graph):
+            resid.requires_grad_(graph)
             logits = self._architecture.unembed(resid)
         self._end = resid, logits
         return logits.detach()
+
+    def run_blocks(self, blocks: range) -> None:
+        """Run these blocks; those before them have been run."""
+        if blocks.start == 0:
+            start = self.inputs.embed.unsqueeze(0)
+            self._patch.write_difference(slice(1), start, self.space.diff[:1])
+        for together in self._chunks_of(blocks):
+            self._read(together)
+            self._blocks_forward(together)
+
+    def _chunks_of(self, blocks: range) -> Iterator[range]:
+        """Those of these blocks that go together, a range at a time."""
+        for chunk in self._chunks:
+            together = range(
+                max(blocks.start, chunk.blocks.start), min(blocks.stop, chunk.blocks.stop)
+            )
+            if together:
+                yield together
 
     def _blocks_forward(self, blocks: range) -> None:
         """Run these blocks, whose streams lack what these blocks write."""
         if len(blocks) == 1:
             tape = self._block_forward(blocks[0])
-            self._blocks.append(None if self._recompute else tape)
+            if self.space.graph:
+                self._blocks.append(tape if self._keeps_tapes else None)
             return
         first, second = halves(blocks)
         self._blocks_forward(first)
@@ -103,7 +125,7 @@ class PatchedRun:
         """Run the nodes of one block, and write their differences."""
         block, span = self._architecture.blocks[index], self._graph.spans[index]
         diff, streams = self.space.diff, self.space.streams(span.rows)
-        graph = self.space.graph and not self._recompute
+        graph = self._keeps_tapes
         n_rows = len(span.attn_rows)
         tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
         first, scratch = span.attn_srcs.start, self.space.scratch(block.device)
@@ -198,17 +220,25 @@ class PatchedRun:
 
     # --- products with the masks ------------------------------------------------------------
 
-    def _read(self, chunk: Chunk) -> None:
-        """What the blocks of a chunk read from their bases and from the blocks before them."""
-        space, rows = self.space, chunk.rows
-        space.start_at(rows.start)
-        bases = slice(2 * chunk.blocks.start, 2 * chunk.blocks.stop, 2)
-        space.bases[: len(chunk.blocks)] = self._patch.base(bases, space.bases.shape[1])
-        n_cols = len(space.bases) + chunk.srcs.start
+    def _read(self, blocks: range) -> None:
+        """Write what blocks of a chunk read from their bases and from the blocks before them."""
+        rows = self._rows(blocks)
+        self.space.start_at(rows.start)
+        n_sources = self._graph.spans[blocks.start].n_sources
+        self._read_from(n_sources, blocks, self.space.streams(rows))
+
+    def _read_from(
+        self, n_sources: int, blocks: range, out: Float[Tensor, "rows batch seq d_model"]
+    ) -> None:
+        """Write what blocks of a chunk read from their bases and from so many first sources."""
+        space, rows, n_cols = self.space, self._rows(blocks), BLOCKS_AT_ONCE + n_sources
+        first = blocks.start % BLOCKS_AT_ONCE
+        bases = self._patch.base(slice(2 * blocks.start, 2 * blocks.stop, 2), out.shape[1])
+        space.bases[first : first + len(blocks)] = bases
         self._multiply(
             self._weights[:, rows.start : rows.stop, :n_cols],
             by_group(space.rows[:n_cols], self._groups),
-            by_group(space.streams(rows), self._groups),
+            by_group(out, self._groups),
             add=False,
         )
 
@@ -255,10 +285,11 @@ class PatchedRun:
             grad.zero_()
         else:
             self._pull_sources(grad, later, srcs, add=False)
-        row = self._end_row(self._kept)
-        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
-        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
-        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid)
+        # A group is some prompts, or a token of one: [srcs, groups, prompts, positions, d_model].
+        row = self._end_row(self._kept[..., srcs.start : srcs.stop]).movedim(-1, 0)
+        weights = row.unsqueeze(2).reshape(*row.shape[:2], 1, -1, 1)
+        at = grad[:, :, self._positions].unflatten(1, (row.shape[1], -1))
+        at.addcmul_(weights, grad_resid.unflatten(0, (row.shape[1], -1)))
 
     def _end_row(self, weights: Float[Tensor, "groups dests sources"]) -> Tensor:
         """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
@@ -266,13 +297,26 @@ class PatchedRun:
         row = weights[:, -1]
         if self._graph.seq_len is None:
             return row
-        return row.view(len(self.inputs.embed), -1, row.shape[-1])[:, self._positions]
+        tokens: Tensor = row.unflatten(0, (-1, self._graph.n_positions))
+        return tokens[:, self._positions]
 
     def _read_end(self) -> Float[Tensor, "batch positions d_model"]:
-        """What `Resid End` reads beside its base."""
-        at = self.space.diff[:, :, self._positions]
-        row = self._end_row(self._kept).flatten(0, -2)
-        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        """Return the stream that `Resid End` reads.
+
+        Only where logits are wanted: it reads every source, and often needs one token.
+        """
+        return self._end_base() + self._end_from(range(len(self.space.diff)))
+
+    def _end_base(self) -> Float[Tensor, "batch positions d_model"]:
+        """Return the base of `Resid End`."""
+        return self._patch.base(-1, len(self.inputs.embed))[:, self._positions]
+
+    def _end_from(self, srcs: range) -> Float[Tensor, "batch positions d_model"]:
+        """Return what `Resid End` reads from some sources beside its base."""
+        at = self.space.diff[srcs.start : srcs.stop, :, self._positions]
+        row = self._end_row(self._kept[..., srcs.start : srcs.stop]).flatten(0, -2)
+        columns = at.shape[1:].numel() // len(row)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), columns).transpose(0, 1)
         return out.view(at.shape[1:])
 
     def _pull_end_weights(self, grad_resid: Tensor, grad_kept: Tensor) -> None:

@@ -153,6 +153,24 @@ def test_one_row_of_masks_stands_for_every_prompt(seq_len: int | None) -> None:
     torch.testing.assert_close(gradients[shared][0], gradients[repeated].sum(0))
 
 
+@pytest.mark.parametrize("seq_len", [None, model_kinds.N_TOKENS])
+def test_rows_of_masks_for_equal_parts_of_the_batch(seq_len: int | None) -> None:
+    """Two rows for six prompts: the first three, and the others. Values and gradients."""
+    model = _model("gpt2", seq_len=seq_len)
+    inputs, patch = _prepared(model)
+    twice = inputs.repeated(2)
+    rows = _normal(2, model.n_edges, seed=6).requires_grad_()
+    each = rows.detach().repeat_interleave(N_PROMPTS, dim=0).requires_grad_()
+    weights = _normal(2 * N_PROMPTS, 2, model_kinds.N_VOCAB, seed=7)
+    logits = {m: model.engine.run(m, twice, patch, slice(-2, None)) for m in (rows, each)}
+    torch.testing.assert_close(logits[rows], logits[each], rtol=1e-9, atol=1e-9)
+    gradients = {
+        masks: torch.autograd.grad((out * weights).sum(), masks)[0] for masks, out in logits.items()
+    }
+    expected = gradients[each].unflatten(0, (2, N_PROMPTS)).sum(1)
+    torch.testing.assert_close(gradients[rows], expected)
+
+
 def test_edges_of_one_position_change_only_that_position_of_what_they_enter() -> None:
     """Patching Resid Start -> Resid End at one position leaves the other logits as they were."""
     model = _model("gpt2", seq_len=model_kinds.N_TOKENS)
