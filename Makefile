@@ -64,7 +64,7 @@ lint: $(INSTALLED) ## format and lint of the Python code and the notebooks, and 
 	$(VENV)/bin/lint-imports --no-cache
 
 docs: $(INSTALLED) ## the documentation as a site in site/; a warning is an error
-	$(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 types: $(INSTALLED) ## static types of the package
 	$(VENV)/bin/mypy
