@@ -27,8 +27,8 @@ from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.circuits.prepared import PreparedBatch
 from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.data.prompts import PromptDataLoader
-from sp_widget.engine.patch import Patch
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.protocol import Patch
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
 from sp_widget.methods.mask_gradient import AnswerFunction, GradFunction, answer_loss
