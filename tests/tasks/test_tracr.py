@@ -310,3 +310,11 @@ def test_probing_finds_the_circuit_of_reverse_with_its_middle() -> None:
     names = {"Resid Start->A3.0.V", "A3.0->Resid End"}
     assert sp.auroc(loaded.model, scores, named(loaded, names, {1, 2, 3, 4, 5})) == 1.0
     assert sp.auroc(loaded.model, scores, loaded.official_edges) >= 0.997
+
+
+@pytest.mark.parametrize("name", [SORT, HISTOGRAM, BALANCE])
+def test_probing_finds_the_circuit_from_the_whole_model(name: str) -> None:
+    loaded = task(name)
+    assert loaded.official_edges is not None
+    trainer = sp.SubnetworkProbing(loaded.model, loaded.train_loader, loaded.config)
+    assert sp.auroc(loaded.model, trainer.run(progress=False), loaded.official_edges) == 1.0
