@@ -17,6 +17,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.eap_ig import EapIg, EapIgConfig
+from sp_widget.methods.faithfulness_curve import size_of_least_cost, sizes_of, unmeasured
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.methods.mask_training import MaskTrainer
 from sp_widget.methods.ranking import circuit_size_of, share_of_ranks
@@ -31,6 +32,9 @@ from sp_widget.methods.subnetwork_probing.regularizer import (
     soft_edge_count,
 )
 from sp_widget.types import AblationType
+
+STEPS_BETWEEN_SIZES = 2
+"""Every so many steps the ranking is measured at one size: a run without gradient."""
 
 
 class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
@@ -55,6 +59,7 @@ class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
         self.run_side = "clean" if self.config.tree_optimisation else "corrupt"
         self._avoided = model.graph.flat_index(self.config.avoid_edges).to(model.device)
         self.tensors["soft_edge_count"] = torch.zeros((), device=model.device)
+        self.tensors["curve"] = unmeasured(model.n_edges, model.device)
         self._unit = 1.0
         """What lambda is measured in, in the unit of the target."""
 
@@ -137,19 +142,28 @@ class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
             loss = loss + config.completeness_lambda * terms["completeness"]
         return loss, terms
 
+    def after_update(self, step: int) -> None:
+        """Measure the ranking at one of several sizes, with a lambda for every prompt."""
+        if self.config.lambda_schedule != "per_prompt" or step % STEPS_BETWEEN_SIZES:
+            return
+        sizes, curve = sizes_of(self.n_edges), self.tensors["curve"]
+        index = (step // STEPS_BETWEEN_SIZES - 1) % len(sizes)
+        here = self.batches[(step - 1) % len(self.batches)]
+        masks = self.masks_of(largest(self.scores(), sizes[index]))
+        curve[index] = self.faithfulness(self.run_masks(masks, here), here)
+
     def scores(self) -> Float[Tensor, " edges"]:
         """Return `|x| ± theta`, all of one sign: see docs/method.md."""
         return scores_from_parameters(self.theta.detach(), self.config.tree_optimisation)
 
     def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the edges whose masks round to "in the circuit", or the top k of them."""
-        theta = self.theta.detach()
+        """Return the edges whose masks round to "in the circuit", or the top k of them.
+
+        With a lambda for every prompt: the top ones, as many as cost least at lambda.
+        """
         if self.config.lambda_schedule == "per_prompt" and self.config.hard_circuit == "threshold":
-            if self.config.circuit_size is not None:
-                return largest(self.scores(), self.config.circuit_size)
-            price = torch.tensor([self.config.regularize_lambda / self.n_edges])
-            theta = self._parameters_at(price.clamp(min=1e-30).to(theta.device))[0].detach()
-        return chosen(theta, self.config, self.tensors["soft_edge_count"])
+            return largest(self.scores(), self._size())
+        return chosen(self.theta, self.config, self.tensors["soft_edge_count"])
 
     def sparsity_of(self, circuit: Bool[Tensor, " edges"]) -> float:
         """Return the regularizer of exactly these edges."""
@@ -165,6 +179,12 @@ class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
     def _weight(self) -> float:
         """Lambda in the unit of the target."""
         return self.config.regularize_lambda * self._unit
+
+    def _size(self) -> int:
+        """Return how many edges the circuit has that is cut from the ranking."""
+        if self.config.circuit_size is not None:
+            return self.config.circuit_size
+        return size_of_least_cost(self.tensors["curve"], self.n_edges, self._weight)
 
     def _parameters_at(self, prices: Float[Tensor, " n"]) -> Float[Tensor, "n edges"]:
         """Return the parameters of the masks at each price of an edge."""
