@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 
@@ -19,11 +19,15 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
-from sp_widget.report.cut import DEFAULT_SIZE, cut
-from sp_widget.report.parts import PARTS, Part
+from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Part = Literal["title", "chart", "circuit", "tables"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+"""From top to bottom."""
 
 DOTS_PER_INCH = 150
 NEARLY_WHITE = 250
@@ -56,11 +60,11 @@ class Picture:
         self._history = list(history)
         self._evaluations = list(evaluations)
         self._config = config
-        self._cut = cut(model, prune_scores, n_edges, official_edges)
+        self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
         self.tables: dict[str, tables.Rows] = {
-            "Result": tables.results(model, prune_scores, self._cut, history, official_edges),
-            "Strongest edges": tables.strongest(self._cut),
+            "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
+            "Strongest edges": tables.strongest(self._circuit),
         }
         """The figures in words, by heading."""
         if config is not None:
@@ -125,7 +129,7 @@ class Picture:
             self._evaluations,
             target,
             self._data,
-            self._cut,
+            self._circuit,
             self.tables,
         )
 

@@ -1,5 +1,5 @@
 import { h, setText } from "../shared/dom";
-import type { Verdict } from "./circuit";
+import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
 import { CARRYING_DASH, PORT_DASHES, VERDICT_DASHES } from "./strokes";
 

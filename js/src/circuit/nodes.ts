@@ -2,7 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { h, setAttribute, setText } from "../shared/dom";
-import type { Circuit } from "./circuit";
+import type { Circuit } from "./top-circuit";
 import { boxAt, describeBox, positionName, positionOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { BoxData, Kind } from "./model";

@@ -1,6 +1,6 @@
 import { h } from "../shared/dom";
 
-const NAMES = ["hit", "miss", "extra", "haze", "text", "muted", "ground", "line"] as const;
+const NAMES = ["hit", "miss", "extra", "density", "text", "muted", "ground", "line"] as const;
 
 /** The colours of a canvas, which knows no stylesheet. */
 export interface Palette extends Record<(typeof NAMES)[number], string> {

@@ -1,7 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import type { Verdict } from "./circuit";
+import type { Verdict } from "./top-circuit";
 import type { Port } from "./model";
 import { SHADES, type Palette } from "./palette";
 

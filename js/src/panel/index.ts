@@ -8,7 +8,7 @@ import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
 import { createDocumentation } from "./documentation";
-import { createHeldOut } from "./heldout";
+import { createHeldOut } from "./validation";
 import {
   isUnderWay,
   sendCommand,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { curveOf, portX } from "../../src/circuit/geometry";
+import { curveOf, portX } from "../../src/circuit/routes";
 import { boxAt, type Graph } from "../../src/circuit/graph";
 import { layOut, spaced, withEnds, type Layout } from "../../src/circuit/layout";
 import { spotAfterKey } from "../../src/circuit/nodes";

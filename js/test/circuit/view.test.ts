@@ -438,7 +438,7 @@ describe("token positions", () => {
 describe("a large model", () => {
   const graph = plainModel({ blocks: 12, heads: 12 });
 
-  it("draws the strong edges one by one and the weak ones as a haze", () => {
+  it("draws the strong edges one by one and the weak ones as a density", () => {
     const view = openCircuit({ graph, scores: scoresOf(graph, []), n_edges: 32_491 });
     expect(view.control("Edges").getAttribute("aria-valuetext")).toBe("32,491 of 32,491 edges");
     const front = strokes.filter(({ canvas }) => canvas.includes("front"));

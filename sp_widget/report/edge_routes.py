@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sp_widget.report.circuit_data import Port
-from sp_widget.report.layout import BOX_HEIGHT, Box, Layout, Spot
+from sp_widget.report.circuit_layout import BOX_HEIGHT, Box, Layout, Spot
 
 Point = tuple[float, float]
 

@@ -11,9 +11,8 @@ from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import BoxData, DestinationData, GraphData, Kind, Port
-from sp_widget.report.cut import Cut, CutEdge, Verdict
-from sp_widget.report.layout import BOX_HEIGHT, GAP, Box, Layout, Spot, lay_out
-from sp_widget.report.look import (
+from sp_widget.report.circuit_layout import BOX_HEIGHT, GAP, Box, Layout, Spot, lay_out
+from sp_widget.report.drawing import (
     BRAND,
     ERROR,
     GROUND,
@@ -26,7 +25,8 @@ from sp_widget.report.look import (
     line_width,
     mixed,
 )
-from sp_widget.report.routes import PORT_HEIGHT, Point, port_x, route
+from sp_widget.report.edge_routes import PORT_HEIGHT, Point, port_x, route
+from sp_widget.report.top_circuit import TopCircuit, TopEdge, Verdict
 
 MOST_DRAWN = 400
 """Edges that an eye can follow; of larger circuits the most important are drawn."""
@@ -54,7 +54,7 @@ _FILLS: dict[Kind, str] = {
 _CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "end": 3.0}
 
 
-def place_circuit(data: GraphData, cut: Cut, page: float) -> Layout:
+def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
     """Places for all nodes, or only those of the circuit where all would be too many."""
     positions = range(len(data["positions"] or [""]))
     every = [(p, i) for p in positions for i in range(len(data["boxes"]))]
@@ -62,7 +62,7 @@ def place_circuit(data: GraphData, cut: Cut, page: float) -> Layout:
     if layout.width <= WIDEST:
         return layout
     ends = {i for i, box in enumerate(data["boxes"]) if box["kind"] in ("start", "end")}
-    touched = {spot for each in cut.edges for spot in spots_of(data, each.edge)}
+    touched = {spot for each in circuit.edges for spot in spots_of(data, each.edge)}
     return lay_out(data, [s for s in every if s in touched or s[1] in ends], page)
 
 
@@ -73,11 +73,12 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
-def draw_circuit(axes: Any, data: GraphData, cut: Cut, layout: Layout) -> None:
+def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout) -> None:
     """Draw into axes whose units are those of the layout."""
     _draw_labels(axes, data, layout)
-    drawn = [each for each in cut.edges if each.verdict == "miss"]
-    drawn += [each for each in cut.edges if each.verdict != "miss"][:MOST_DRAWN]
+    included = [each for each in circuit.edges if each.verdict != "miss"]
+    drawn = [each for each in circuit.edges if each.verdict == "miss"]
+    drawn += included[:MOST_DRAWN]
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
     ports: set[tuple[Spot, Port]] = set()
@@ -85,11 +86,13 @@ def draw_circuit(axes: Any, data: GraphData, cut: Cut, layout: Layout) -> None:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
-        _draw_edge(axes, each, route(layout, source, dest, port, shared, lane), port, cut)
+        _draw_edge(axes, each, route(layout, source, dest, port, shared, lane), port, circuit)
         if port:
             ports.add((dest, port))
-    alive = {s for each in cut.carrying for s in spots_of(data, each.edge)}
-    touched = {s for each in cut.edges if each.verdict != "miss" for s in spots_of(data, each.edge)}
+    alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
+    touched = {
+        s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
+    }
     for spot, box in layout.boxes.items():
         state: State = "alive" if spot in alive else "idle" if spot in touched else "out"
         _draw_box(axes, data["boxes"][spot[1]], box, state)
@@ -97,33 +100,33 @@ def draw_circuit(axes: Any, data: GraphData, cut: Cut, layout: Layout) -> None:
         _draw_port(axes, data["boxes"][spot[1]]["kind"], layout.boxes[spot], port)
 
 
-def legend_of(cut: Cut, *, ported: bool) -> list[Line2D]:
+def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     """What the lines of the picture mean, for a legend. `ported`: the heads have Q, K and V."""
-    if cut.compared:
+    if circuit.compared:
         words: dict[Verdict, str] = {
             "hit": "Hit: in the known circuit and in this one",
             "miss": "Miss: only in the known circuit",
             "extra": "Extra: only in this one",
         }
         return [
-            _sample(f"{text} ({cut.count(v):,})", _VERDICT_COLOURS[v], 2.0, _VERDICT_DASHES[v])
+            _sample(f"{text} ({circuit.count(v):,})", _VERDICT_COLOURS[v], 2.0, _VERDICT_DASHES[v])
             for v, text in words.items()
         ]
     samples = []
     for name, scores in (
-        ("Score", [each.score for each in cut.edges if each.score >= 0]),
-        ("Negative", [each.score for each in cut.edges if each.score < 0]),
+        ("Score", [each.score for each in circuit.edges if each.score >= 0]),
+        ("Negative", [each.score for each in circuit.edges if each.score < 0]),
     ):
         if not scores:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            samples.append(_sample(text, *_weight(score, cut.strongest)))
+            samples.append(_sample(text, *_weight(score, circuit.strongest)))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
         samples.append(_sample("Into Q", colour, 1.8, _PORT_DASHES["Q"]))
         samples.append(_sample("Into K", colour, 1.8, _PORT_DASHES["K"]))
-    if len(cut.carrying) < cut.size:
+    if len(circuit.carrying) < circuit.size:
         samples.append(_sample("On no path from input to output", mixed(MUTED, 0.5, GROUND), THIN))
     return samples
 
@@ -140,8 +143,10 @@ def _weight(score: float, strongest: float) -> tuple[str, float]:
     return mixed(high, share, low), THIN + (THICK - THIN) * share
 
 
-def _draw_edge(axes: Any, each: CutEdge, points: Sequence[Point], port: Port, cut: Cut) -> None:
-    colour, width = _weight(each.score, cut.strongest)
+def _draw_edge(
+    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, circuit: TopCircuit
+) -> None:
+    colour, width = _weight(each.score, circuit.strongest)
     dash = _PORT_DASHES[port]
     if each.verdict:
         colour, dash = _VERDICT_COLOURS[each.verdict], _VERDICT_DASHES[each.verdict]

@@ -1,15 +1,15 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import { verdictOn, type Circuit, type Verdict } from "./circuit";
-import { curveOf, portHeight, portX, type Curve } from "./geometry";
+import { verdictOn, type Circuit, type Verdict } from "./top-circuit";
+import { curveOf, portHeight, portX, type Curve } from "./routes";
 import { destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 import type { Palette } from "./palette";
 import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
 
-/** Edges that are drawn one by one; weaker ones are part of the haze. */
+/** Edges that are drawn one by one; weaker ones are part of the density behind them. */
 export const CRISP_EDGES = 400;
 
 /** What a picture is made of. */
@@ -46,8 +46,8 @@ export function crispEdges(scene: Scene): number[] {
   return edges.sort((a, b) => layer(a) - layer(b));
 }
 
-/** For each edge 1 if it is part of the haze. */
-export function hazeEdges(scene: Scene): Uint8Array {
+/** For each edge 1 if it is part of the density behind them. */
+export function densityEdges(scene: Scene): Uint8Array {
   const { circuit, graph, onlyPaths } = scene;
   const marks = new Uint8Array(graph.nEdges);
   for (let rank = CRISP_EDGES; rank < circuit.size; rank++) {

@@ -31,7 +31,7 @@ export interface Circuit {
 }
 
 /** The circuit of the first `size` edges in `order`. */
-export function cutCircuit(graph: Graph, order: Uint32Array, size: number): Circuit {
+export function topCircuit(graph: Graph, order: Uint32Array, size: number): Circuit {
   const included = new Uint8Array(graph.nEdges);
   const degree = new Uint32Array(graph.nSpots);
   for (let rank = 0; rank < size; rank++) {

@@ -22,7 +22,7 @@ DEFAULT_SIZE = 50
 
 
 @dataclass(frozen=True)
-class CutEdge:
+class TopEdge:
     """An edge of the picture."""
 
     edge: Edge
@@ -34,10 +34,10 @@ class CutEdge:
 
 
 @dataclass(frozen=True)
-class Cut:
+class TopCircuit:
     """The circuit of the most important edges."""
 
-    edges: list[CutEdge]
+    edges: list[TopEdge]
     """The most important first, then the misses."""
     size: int
     strongest: float
@@ -46,7 +46,7 @@ class Cut:
     """Whether a circuit is known to compare with."""
 
     @property
-    def carrying(self) -> list[CutEdge]:
+    def carrying(self) -> list[TopEdge]:
         """The edges on a path from the input to the output."""
         return [each for each in self.edges if each.carries]
 
@@ -55,12 +55,12 @@ class Cut:
         return sum(each.verdict == verdict for each in self.edges)
 
 
-def cut(
+def top_circuit(
     model: PatchableModel,
     prune_scores: Mapping[str, Tensor],
     n_edges: int,
     official_edges: Collection[Edge] | None = None,
-) -> Cut:
+) -> TopCircuit:
     """The circuit of the `n_edges` most important edges.
 
     Raises `ArgumentError` for scores of another model, or for a number beyond its edges.
@@ -81,13 +81,13 @@ def cut(
         return None if known is None else "hit" if edge in known else "extra"
 
     edges = [
-        CutEdge(edge, score, carries, verdict(edge))
+        TopEdge(edge, score, carries, verdict(edge))
         for (edge, score), carries in zip(top, carrying, strict=True)
     ]
     missed = (known or frozenset()) - {edge for edge, _ in top}
     edges += [
-        CutEdge(edge, edge.prune_score(scores).item(), False, "miss")
+        TopEdge(edge, edge.prune_score(scores).item(), False, "miss")
         for edge in sorted(missed, key=repr)
     ]
     strongest = max((abs(score) for _, score in scores.top(1)), default=0.0)
-    return Cut(edges, n_edges, strongest, known is not None)
+    return TopCircuit(edges, n_edges, strongest, known is not None)

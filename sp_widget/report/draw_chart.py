@@ -7,7 +7,7 @@ from typing import Any
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import HARD_CIRCUIT, Series, evaluation_points, series_for
-from sp_widget.report.look import LINE, LINES, MUTED, TEXT, draw_legend, font, line_width
+from sp_widget.report.drawing import LINE, LINES, MUTED, TEXT, draw_legend, font, line_width
 
 
 def draw_chart(
