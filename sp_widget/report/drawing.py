@@ -39,10 +39,10 @@ def mixed(colour: str, share: float, other: str) -> str:
     return to_hex((red, green, blue))
 
 
-def without_frame(axes: Any, width: float, height: float) -> None:
-    """Turn axes into a sheet of paper, in units from its lower left corner."""
+def without_frame(axes: Any, width: float, height: float, *, downwards: bool = False) -> None:
+    """Turn axes into a sheet of paper, in units from its lower or its upper left corner."""
     axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
+    axes.set_ylim(*((height, 0) if downwards else (0, height)))
     axes.axis("off")
 
 

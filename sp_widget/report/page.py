@@ -78,7 +78,7 @@ def page(
             top = at + LEGEND + layout.height
             sheet.text(EDGE, top + 12, words, color=TEXT, fontproperties=font(13, bold=True))
             drawn = axes(EDGE, at + LEGEND, layout.width, layout.height)
-            without_frame(drawn, layout.width, layout.height)
+            without_frame(drawn, layout.width, layout.height, downwards=True)
             draw_circuit(drawn, data, circuit, layout)
             handles = legend_of(circuit, ported=any(d["port"] for d in data["destinations"]))
             draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))

@@ -35,7 +35,7 @@ export function createTable(): DataTable {
     const { columns = [], rows = [] } = table;
     const texts = [
       ["Step", ...columns],
-      ...rows.map(([step, ...values]) => [formatCount(step), ...values.map(formatCell)]),
+      ...rows.map(([step, ...values]) => [formatCount(step ?? 0), ...values.map(formatCell)]),
     ];
     const cells = body.querySelectorAll("th, td");
     const isSameShape =

@@ -1,6 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
+import { MOST_DRAWN } from "../generated/measures";
 import { verdictOn, type Circuit, type Verdict } from "./top-circuit";
 import { curveOf, portHeight, portX, type Curve } from "./routes";
 import { destinationOf, type Graph } from "./graph";
@@ -8,9 +9,6 @@ import type { Layout } from "./layout";
 import type { Port } from "./model";
 import type { Palette } from "./palette";
 import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
-
-/** Edges that are drawn one by one; weaker ones are part of the density behind them. */
-export const CRISP_EDGES = 400;
 
 /** What a picture is made of. */
 export interface Scene {
@@ -50,7 +48,7 @@ export function crispEdges(scene: Scene): number[] {
 export function densityEdges(scene: Scene): Uint8Array {
   const { circuit, graph, onlyPaths } = scene;
   const marks = new Uint8Array(graph.nEdges);
-  for (let rank = CRISP_EDGES; rank < circuit.size; rank++) {
+  for (let rank = MOST_DRAWN; rank < circuit.size; rank++) {
     const edge = circuit.order[rank]!;
     if (!isCrisp(scene, edge, rank) && (!onlyPaths || circuit.carrying[edge])) marks[edge] = 1;
   }
@@ -63,7 +61,7 @@ function isCrisp(
   rank: number,
 ): boolean {
   if (onlyPaths && !circuit.carrying[edge]) return false;
-  return rank < CRISP_EDGES || (compare && graph.official?.[edge] === 1);
+  return rank < MOST_DRAWN || (compare && graph.official?.[edge] === 1);
 }
 
 /** Draws edges in the order in which they are given, those of one stroke together. */

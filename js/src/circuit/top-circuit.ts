@@ -1,6 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
+import { DEFAULT_SIZE } from "../generated/measures";
 import type { Graph } from "./graph";
 import { onPaths } from "./paths";
 
@@ -130,6 +131,6 @@ export function shownSize(
   known: number | null,
   most: number,
 ): number {
-  const size = chosen ?? training ?? (known === null || known === 0 ? 50 : known);
+  const size = chosen ?? training ?? (known === null || known === 0 ? DEFAULT_SIZE : known);
   return Math.min(most, Math.max(0, Math.round(size)));
 }

@@ -154,7 +154,7 @@ function createText(spec: FieldSpec): Control {
     element: input,
     read: () => input.value,
     write(value) {
-      const text = value === null ? "" : String(value);
+      const text = String(value);
       // Writing the same text again would still move the caret.
       if (input.value !== text) input.value = text;
     },
