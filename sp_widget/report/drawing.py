@@ -15,6 +15,9 @@ from matplotlib.font_manager import FontProperties
 
 UNITS_PER_INCH = 100
 PAGE_WIDTH = 1000.0
+CHART_HEIGHT = 320.0
+DOTS_PER_INCH = 150
+"""Of images made of pixels."""
 
 TEXT, MUTED, LINE, GROUND = "#212121", "#616161", "#d5d5d5", "#ffffff"
 BRAND, SECOND, ERROR, SUCCESS = "#1976d2", "#c75b00", "#c62828", "#388e3c"

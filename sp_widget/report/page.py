@@ -8,10 +8,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import Series
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData
-from sp_widget.report.draw_chart import draw_chart
+from sp_widget.report.draw_chart import Rectangle, draw_chart
 from sp_widget.report.draw_circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
 from sp_widget.report.drawing import (
+    CHART_HEIGHT,
     GROUND,
     LINE,
     MUTED,
@@ -27,13 +29,14 @@ from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
 from sp_widget.report.top_circuit import TopCircuit
 
-EDGE, TITLE, CHART, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 320.0, 30.0, 34.0, 16.0, 19.0
+EDGE, TITLE, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 30.0, 34.0, 16.0, 19.0
 """Heights of the parts of a page, and its rim."""
 
 
 def page(
     parts: Collection[Part],
     title: str,
+    series: Sequence[Series],
     history: Sequence[StepRecord],
     evaluations: Sequence[HardEvaluation],
     faithfulness_target: str,
@@ -41,14 +44,14 @@ def page(
     circuit: TopCircuit,
     tables: Mapping[str, Rows],
 ) -> Figure:
-    """The figure of some parts, from top to bottom: title, chart, circuit and legend, tables."""
+    """Return the figure of some parts, from top to bottom: title, chart, circuit, tables."""
     layout = None if data is None else place_circuit(data, circuit, PAGE_WIDTH - 2 * EDGE)
     width = (layout.width if layout and "circuit" in parts else PAGE_WIDTH - 2 * EDGE) + 2 * EDGE
     inner = width - 2 * EDGE
     rows = max((len(rows) for rows in tables.values()), default=0)
     heights: dict[Part, float] = {
         "title": TITLE,
-        "chart": CHART,
+        "chart": CHART_HEIGHT,
         "circuit": CAPTION + (layout.height + LEGEND if layout else 0),
         "tables": (rows + 1) * ROW + GAP,
     }
@@ -69,8 +72,14 @@ def page(
         if part == "title":
             sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
         elif part == "chart":
-            chart = axes(EDGE + 62, at + 56, inner - 130, CHART - 90)
-            draw_chart(chart, history, evaluations, faithfulness_target)
+            draw_chart(
+                figure,
+                Rectangle(EDGE, at, inner, CHART_HEIGHT),
+                series,
+                history,
+                evaluations,
+                faithfulness_target=faithfulness_target,
+            )
         elif part == "circuit" and data and layout:
             words = f"The circuit of the {circuit.size:,} most important edges"
             if circuit.size > MOST_DRAWN:

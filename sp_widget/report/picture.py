@@ -16,6 +16,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import series_for
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
@@ -29,7 +30,6 @@ Part = Literal["title", "chart", "circuit", "tables"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """From top to bottom."""
 
-DOTS_PER_INCH = 150
 NEARLY_WHITE = 250
 SHADES = 128
 """Of a picture within a notebook."""
@@ -125,6 +125,7 @@ class Picture:
         return page(
             self.parts if parts is None else parts,
             self.title,
+            series_for(any(record.validation is not None for record in self._history)),
             self._history,
             self._evaluations,
             target,
@@ -136,7 +137,9 @@ class Picture:
     def render(
         self, kind: Literal["svg", "png", "pdf"], parts: Collection[Part] | None = None
     ) -> bytes:
-        """The content of a file with the picture, or with some parts of it."""
+        """Return the content of a file with the picture, or with some parts of it."""
+        from sp_widget.report.drawing import DOTS_PER_INCH
+
         file = io.BytesIO()
         # Without a date the same run gives the same file.
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})

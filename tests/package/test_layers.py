@@ -73,8 +73,7 @@ def test_no_two_floors_use_each_other() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_only_the_widget_floor_knows_widgets(path: Path) -> None:
     name = name_of(path)
-    # The figure that a training leaves in the notebook is the one exception.
-    if name.startswith("sp_widget.widget") or name == "sp_widget.report.train_graph":
+    if name.startswith("sp_widget.widget"):
         return
     libraries = {imported.split(".")[0] for imported in imported_modules(path)}
     assert not libraries & {"anywidget", "bqplot", "ipywidgets"}
