@@ -205,8 +205,8 @@ export function spotAfterKey(
   const cost: Record<string, (dx: number, dy: number) => number> = {
     ArrowLeft: (dx, dy) => (dx < -1 && Math.abs(dy) < aside ? -dx + Math.abs(dy) : Infinity),
     ArrowRight: (dx, dy) => (dx > 1 && Math.abs(dy) < aside ? dx + Math.abs(dy) : Infinity),
-    ArrowUp: (dx, dy) => (dy < -0.3 * layout.pitch ? -4 * dy + Math.abs(dx) : Infinity),
-    ArrowDown: (dx, dy) => (dy > 0.3 * layout.pitch ? 4 * dy + Math.abs(dx) : Infinity),
+    ArrowUp: (dx, dy) => (dy < -0.3 * layout.pitch ? -2 * dy + Math.abs(dx) : Infinity),
+    ArrowDown: (dx, dy) => (dy > 0.3 * layout.pitch ? 2 * dy + Math.abs(dx) : Infinity),
     Home: (dx, dy) => (Math.abs(dy) < aside ? dx + Math.abs(dy) : Infinity),
     End: (dx, dy) => (Math.abs(dy) < aside ? -dx + Math.abs(dy) : Infinity),
   };

@@ -8,7 +8,7 @@ import { layOut, withEnds, type Layout } from "./layout";
 import { createLegend } from "./legend";
 import type { CircuitModel, CircuitTraits, Port } from "./model";
 import { createNodes } from "./nodes";
-import type { Scene } from "./draw-edges";
+import { isDrawn, type Scene } from "./draw-edges";
 import { createPalette } from "./palette";
 import { createCanvases } from "./canvases";
 import { rankEdges, readScores } from "./ranking";
@@ -272,13 +272,14 @@ export function createView(
   const showFocus = (now: Scene): void => {
     const shown = target();
     const edges = shown ? edgesOf(graph, circuit, shown, now.compare) : [];
+    const drawn = edges.filter((edge) => isDrawn(now, edge));
     const linked = shown
       ? new Set([
           shown.spot,
-          ...edges.flatMap((edge) => [graph.from[edge] ?? 0, graph.to[edge] ?? 0]),
+          ...drawn.flatMap((edge) => [graph.from[edge] ?? 0, graph.to[edge] ?? 0]),
         ])
       : null;
-    picture.highlight(now, shown && edges);
+    picture.highlight(now, shown && drawn);
     nodes.highlight(pinned()?.spot ?? null, found().spots, linked);
     details.show({
       graph,
