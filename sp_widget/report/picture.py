@@ -66,7 +66,7 @@ class Picture:
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
             "Strongest edges": tables.strongest(self._circuit),
         }
-        """The figures in words, by heading."""
+        """Settings, results and strongest edges in words, by heading."""
         if config is not None:
             self.tables = {"Settings": tables.settings(config), **self.tables}
 
@@ -94,7 +94,7 @@ class Picture:
 
     @cached_property
     def html(self) -> str:
-        """The picture, and the figures as tables, without style or script.
+        """The picture, and its tables, without style or script.
 
         Its picture is a PNG: sites that show notebooks take SVG apart within HTML.
         """

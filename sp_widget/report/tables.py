@@ -1,4 +1,4 @@
-"""The figures of a run as rows of words, and these as HTML."""
+"""The results of a run as rows of words, and these as HTML."""
 
 from __future__ import annotations
 

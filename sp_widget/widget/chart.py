@@ -124,7 +124,7 @@ class Chart:
                 trace.close()
 
     def show_evaluations(self, evaluations: Sequence[HardEvaluation]) -> None:
-        """Mark how faithful the hard circuit was on held-out data, at each of `evaluations`.
+        """Mark how faithful the hard circuit was on the validation data, at each of `evaluations`.
 
         They replace those that were shown before. Sends nothing if nothing changed.
         """

@@ -7,7 +7,7 @@ export interface DataTable {
   show(table: Table): void;
 }
 
-/** The figures behind the lines at some of the steps, for those who open it. */
+/** The numbers behind the lines at some of the steps, for those who open it. */
 export function createTable(): DataTable {
   const body = h("table", { class: "spx-table" });
   const details = h(
