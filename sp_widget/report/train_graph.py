@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from sp_widget import methods
+from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import StepRecord
-from sp_widget.methods.series import series_for
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 
 
-def show_train_graph(history: Sequence[StepRecord], config: SubnetworkProbingConfig) -> None:
+def show_train_graph(history: Sequence[StepRecord], config: MethodConfig) -> None:
     """Show loss, its terms, validation and the number of edges in the circuit, step by step.
 
     It is the chart of `sp_widget.snapshot`: an image in a notebook, a pyplot figure elsewhere. The
@@ -47,7 +47,7 @@ def show_train_graph(history: Sequence[StepRecord], config: SubnetworkProbingCon
         plt.show(block=False)
 
 
-def _drawn(make_figure: Any, history: Sequence[StepRecord], config: SubnetworkProbingConfig) -> Any:
+def _drawn(make_figure: Any, history: Sequence[StepRecord], config: MethodConfig) -> Any:
     """Return a figure with the chart; pyplot keeps those that it makes, matplotlib does not."""
     from sp_widget.report.draw_chart import Rectangle, draw_chart
     from sp_widget.report.drawing import CHART_HEIGHT, GROUND, PAGE_WIDTH, UNITS_PER_INCH
@@ -57,7 +57,7 @@ def _drawn(make_figure: Any, history: Sequence[StepRecord], config: SubnetworkPr
     draw_chart(
         figure,
         Rectangle(0, 0, PAGE_WIDTH, CHART_HEIGHT),
-        series_for(any(record.validation is not None for record in history)),
+        methods.of(config).series_for(any(record.validation is not None for record in history)),
         history,
         faithfulness_target=config.faithfulness_target,
     )

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
+from sp_widget import methods
 from sp_widget.engine.patchable_model import patchable_model
 from sp_widget.methods.record import StepRecord
-from sp_widget.methods.series import series_for
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.report.picture import snapshot
 from sp_widget.report.train_graph import show_train_graph
@@ -26,6 +26,7 @@ from tests.model_kinds import bridge
 from tests.widget.kernel import ROOT, Kernel
 from tests.widget.records import record
 
+PROBING = methods.get("subnetwork_probing")
 CONFIG = SubnetworkProbingConfig(faithfulness_target="logit_diff_percent")
 
 
@@ -161,7 +162,7 @@ def test_a_picture_has_the_same_chart(plt: Any) -> None:
 
 
 def test_no_two_lines_of_one_axis_look_the_same_without_colour() -> None:
-    styles = [(line.axis, line.line_style) for line in series_for(validation=True)]
+    styles = [(line.axis, line.line_style) for line in PROBING.series_for(validation=True)]
     assert len(set(styles)) == len(styles)
 
 
@@ -173,7 +174,7 @@ def test_every_line_stands_out_from_a_white_and_from_a_black_ground() -> None:
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    for line in series_for(validation=True):
+    for line in PROBING.series_for(validation=True):
         brightness = luminance(line.colour)
         assert 1.05 / (brightness + 0.05) >= 3
         assert (brightness + 0.05) / 0.05 >= 3

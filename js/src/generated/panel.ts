@@ -26,7 +26,7 @@ export type Status = {
   progress_label: string;
 };
 
-export type Kind = "number" | "integer" | "select" | "checkbox";
+export type Kind = "number" | "integer" | "numbers" | "select" | "checkbox" | "code";
 
 /** One choice of a select field. */
 export type Option = {
@@ -34,11 +34,11 @@ export type Option = {
   label: string;
 };
 
-export type Section = "Patching an edge" | "Masks and loss" | "Held-out truth";
+export type Group = "main" | "more";
 
-/** One parameter as the panel shows it. */
+/** One setting as the panel shows it. */
 export type Field = {
-  /** The field's name in `SubnetworkProbingConfig`. */
+  /** The field's name in the config. */
   name: string;
   label: string;
   kind: Kind;
@@ -51,8 +51,8 @@ export type Field = {
   /** What an empty field stands for. */
   placeholder: string;
   help: string;
-  /** Where the documentation says more. */
-  section: Section;
+  /** The heading of docs/method.md that says more. */
+  section: string;
   min: number | null;
   max: number | null;
   /** What an arrow key adds or takes away; 0: it goes through 1, 2, 5, 10, 20 ... */
@@ -60,9 +60,17 @@ export type Field = {
   /** Whether a change takes effect while the training runs, from the next step. */
   live: boolean;
   /** `more`: under the heading "More settings". */
-  group: "main" | "more";
+  group: Group;
   /** Why the field cannot be used at all; empty: it can. */
   unavailable: string;
+};
+
+/** One choice of the field "Method". */
+export type MethodOption = {
+  value: string;
+  label: string;
+  /** In one line, what it is for. */
+  summary: string;
 };
 
 /** What the panel says of a training before it starts. */
@@ -99,12 +107,15 @@ export type Command = "start" | "pause" | "resume" | "stop" | "step" | "reset" |
 /** The traits of the Python `ControlPanel`. */
 export type PanelTraits = {
   status: Status;
-  /** One per parameter, in display order. */
+  /** The settings of the method, in display order. */
   fields: Field[];
   /** Field name to what the field holds: text as typed, or the state of a checkbox. */
   values: Record<string, string | boolean>;
   /** Field name to what is wrong with its value. */
   problems: Record<string, string>;
+  methods: MethodOption[];
+  /** The name of the method that was chosen. */
+  method: string;
   presets: Option[];
   /** The preset that the fields follow, or `custom`. */
   preset: string;

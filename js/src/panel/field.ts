@@ -135,8 +135,11 @@ function createControl(spec: FieldSpec): Control {
       return createSelect(spec);
     case "number":
     case "integer":
+    case "numbers":
     case "text":
       return createText(spec);
+    case "code":
+      throw new Error(`${spec.name} is given from code and has no field.`);
   }
 }
 

@@ -26,7 +26,7 @@ const FIELD: Field = {
   placeholder: "",
   help: "",
   // A field of which the documentation says no more.
-  section: "" as Field["section"],
+  section: "",
   min: null,
   max: null,
   step: 1,
@@ -125,6 +125,8 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     fields: FIELDS,
     values: Object.fromEntries(FIELDS.map(({ name, value }) => [name, value])),
     problems: {},
+    methods: [],
+    method: "",
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
