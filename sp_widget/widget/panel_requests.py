@@ -10,11 +10,11 @@ from sp_widget.errors import ArgumentError, StateError
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Session
 from sp_widget.widget.comm_routing import responsiveness_note_for_message
+from sp_widget.widget.error_text import describe, message_of
 from sp_widget.widget.namespace import Delivery, name_problem
 from sp_widget.widget.panel import ControlPanel, RunEdit
 from sp_widget.widget.runs import Runs
 from sp_widget.widget.settings import Settings
-from sp_widget.widget.status import describe
 
 
 class PanelRequests:
@@ -139,4 +139,4 @@ class PanelRequests:
 
 def _in_words(error: BaseException) -> str:
     # Ours say all in their message; of others the kind tells more.
-    return str(error) if isinstance(error, ArgumentError | StateError) else describe(error)
+    return message_of(error) if isinstance(error, ArgumentError | StateError) else describe(error)

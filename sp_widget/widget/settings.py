@@ -13,6 +13,7 @@ from sp_widget.methods.base import Method, MethodConfig, Preset
 from sp_widget.methods.estimate import estimate, preflight
 from sp_widget.methods.parameter import parameters
 from sp_widget.session import ACTIVE, Session
+from sp_widget.widget.error_text import shortened
 from sp_widget.widget.form import Form, Option, fields_for
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.status import outlook_of
@@ -96,7 +97,7 @@ class Settings:
     def explain(self, error: ArgumentError) -> None:
         """Show beside its field what only the start could find."""
         if error.argument in self._form.values:
-            self._form = self._form.with_problem(error.argument, error.reason)
+            self._form = self._form.with_problem(error.argument, shortened(error.reason))
             self._panel.update(problems=self._form.problems)
 
     def estimate(self) -> None:

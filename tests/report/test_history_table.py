@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import fields
+from typing import Any
 
 import pandas
 import pytest
@@ -13,25 +14,29 @@ from sp_widget.methods.record import StepRecord
 from sp_widget.report import history_table
 from sp_widget.report.history_table import history_csv, history_frame, history_parquet
 
+COMMON = [field.name for field in fields(StepRecord) if field.name != "terms"]
+
 
 def record(step: int, **changes: float | None) -> StepRecord:
-    values = {field.name: 0.1 * step for field in fields(StepRecord)}
-    return StepRecord(**{**values, "step": step, "hard_edge_count": 10 - step, **changes})  # type: ignore[arg-type]
+    values: dict[str, Any] = dict.fromkeys(COMMON, 0.1 * step)
+    values |= {"step": step, "hard_edge_count": 10 - step, **changes}
+    return StepRecord(**values, terms={"faithfulness": 0.05 * step})
 
 
-HISTORY = [record(1, validation=None, accuracy=None), record(2, accuracy=None)]
+HISTORY = [record(1, validation=None), record(2)]
 
 
-def test_a_row_for_each_step_and_a_column_for_each_field() -> None:
+def test_a_row_for_each_step_and_a_column_for_each_field_and_term() -> None:
     frame = history_frame(HISTORY)
-    assert list(frame.columns) == [field.name for field in fields(StepRecord)]
+    assert list(frame.columns) == [*COMMON, "faithfulness"]
+    assert frame["faithfulness"].tolist() == [0.05, 0.1]
     assert frame["step"].tolist() == [1, 2]
     assert frame["hard_edge_count"].tolist() == [9, 8]
     assert frame["validation"].isna().tolist() == [True, False]
 
 
-def test_no_history_is_an_empty_table_with_the_same_columns() -> None:
-    assert list(history_frame([]).columns) == list(history_frame(HISTORY).columns)
+def test_no_history_is_an_empty_table_with_the_columns_of_every_method() -> None:
+    assert list(history_frame([]).columns) == COMMON
 
 
 def test_csv_is_read_back_exactly() -> None:
