@@ -169,7 +169,9 @@ class Trainer(ABC, Generic[ConfigT]):
         self.config: ConfigT = self.Config() if config is None else config  # type: ignore[assignment]
         self.dataloader = dataloader
         self.validation_dataloader = validation_dataloader
-        self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
+        # A generator of its own: the global one is the user's.
+        drawn = torch.Generator().seed() % 2**63
+        self.seed = drawn if self.config.seed is None else self.config.seed
         self.history: list[StepRecord] = []
         self.evaluations: list[HardEvaluation] = []
         """The hard circuit on all validation data, oldest first."""

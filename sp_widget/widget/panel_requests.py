@@ -79,19 +79,20 @@ class PanelRequests:
         self._explaining(self._actions[command])
 
     def _take_edit(self, change: Any) -> None:
-        with self._panel.lock:
-            self._explaining(lambda: self._settings.take_edit(change["new"]))
-            self._settings.show()
+        self._change_settings(lambda: self._settings.take_edit(change["new"]))
 
     def _take_method(self, name: str) -> None:
-        with self._panel.lock:
-            self._explaining(lambda: self._settings.take_method(name))
-            self._settings.show()
+        self._change_settings(lambda: self._settings.take_method(name))
 
     def _take_preset(self, name: str) -> None:
+        self._change_settings(lambda: self._settings.take_preset(name))
+
+    def _change_settings(self, change: Callable[[], None]) -> None:
         with self._panel.lock:
-            self._explaining(lambda: self._settings.take_preset(name))
+            self._explaining(change)
             self._settings.show()
+        # Once more: now it is known what the new settings will take.
+        self._wake()
 
     def _take_name(self, change: Any) -> None:
         def take() -> None:

@@ -129,7 +129,6 @@ class Settings:
             preset=preset_of(config, presets),
         )
         if self._session.state not in ACTIVE and config != self._foreseen:
-            self._foreseen = config
             self._foresee(config)
 
     def _foresee(self, config: MethodConfig) -> None:
@@ -139,7 +138,7 @@ class Settings:
             # Such as more edges than the model has.
             self.explain(error)
             return
-        self.n_steps = told.n_steps
+        self._foreseen, self.n_steps = config, told.n_steps
         self._panel.update(outlook=outlook_of(told))
 
     def _presets(self) -> tuple[Preset, ...]:

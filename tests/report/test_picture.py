@@ -121,7 +121,7 @@ def test_the_chart_has_a_marker_for_each_evaluation_of_the_hard_circuit(
         model, trainer.prune_scores, history=trainer.history, evaluations=evaluations
     ).figure(["chart"])
     lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
-    measured = lines["Hard circuit, held-out data"]
+    measured = lines["Hard circuit, validation data"]
     assert [list(values) for values in measured.get_data()] == [[1, 3], [0.25, 0.125]]
     assert measured.get_marker() == "D"
     assert lines["Loss"].get_marker() == "None"

@@ -18,7 +18,7 @@ from sp_widget.errors import StateError
 from sp_widget.methods.best import Best
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.hard_circuit import chosen, sparsity_of
+from sp_widget.methods.subnetwork_probing.hard_circuit import chosen, sparsity_of, thresholded
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
 
@@ -106,7 +106,8 @@ def test_without_a_circuit_size_top_k_takes_as_many_as_the_regularizer_counts() 
     trainer = _trainer(hard_circuit="top_k")
     trainer.step()
     counted = round(trainer.history[-1].soft_edge_count)
-    assert counted != trainer.hard_edge_count, "else this would tell nothing"
+    rounded = thresholded(trainer.theta, trainer.config)
+    assert counted != rounded.sum(), "else this would tell nothing"
     assert trainer.evaluate().edges == counted
 
 
