@@ -18,27 +18,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sp_widget.engine.patch import Patch, Positions
-from sp_widget.engine.patched_run import PatchedRun, RunSetup
-from sp_widget.engine.workspace import padded_rows
+from sp_widget.engine.buffers import padded_rows
+from sp_widget.engine.patched_run import PatchedRun, RunSetup, of_sources
+from sp_widget.engine.protocol import Patch, Positions
 from sp_widget.models.architecture import RunInputs
 
 if TYPE_CHECKING:
-    from sp_widget.engine.edge_engine import Engine
+    from sp_widget.engine.edge_engine import EdgeEngine
 
 _Differing: TypeAlias = dict[int, Int[Tensor, " sources"]]
 """Destinations that read any source by another weight, and these sources."""
 
 
-class ResumableRun:
-    """A run without gradient, of which the last blocks can be run again with other masks.
+class ResumableEdgeRun:
+    """The `ResumableRun` of the edge engine.
 
     It has buffers of its own; other runs of the engine do not disturb it.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EdgeEngine,
         masks: Float[Tensor, " edges"],
         inputs: RunInputs,
         patch: Patch,
@@ -47,6 +47,8 @@ class ResumableRun:
         self._engine, self._inputs = engine, inputs
         self._patch, self._positions = patch, positions
         self._kept = _KeptRun(self._setup(masks.unsqueeze(0)))
+        # A first run may begin at block 0, with no block run before it.
+        self._kept.write_start()
         self._done = 0
         """Blocks before this one have been run with the masks that are kept."""
         self._before: _ReadBefore | None = None
@@ -112,11 +114,11 @@ class _KeptRun(PatchedRun):
 
     def set_weights(self, weights: Float[Tensor, "groups dests bases+sources"]) -> None:
         """Take other weights; blocks into which they differ must be run again."""
-        self._weights, self._kept = weights, self.space.of_sources(weights)
+        self._weights, self._kept = weights, of_sources(weights)
 
     def differing(self, weights: Float[Tensor, "runs*groups dests bases+sources"]) -> _Differing:
         """Return where weights, perhaps of several runs, are not those of this run."""
-        other = self.space.of_sources(weights).unflatten(0, (-1, self._groups))
+        other = of_sources(weights).unflatten(0, (-1, self._groups))
         differs = (other != self._kept).flatten(0, 1).any(0)
         rows = torch.nonzero(differs.any(1)).flatten().tolist()
         return {row: torch.nonzero(differs[row]).flatten() for row in rows}
@@ -143,7 +145,7 @@ class _KeptRun(PatchedRun):
             first_row=first_row,
             streams=streams,
             end=self._end_base() + self._end_from(range(n_sources)),
-            diff=self.space.diff[:n_sources],
+            diff=self.buffers.diff[:n_sources],
             kept=self._kept[..., :n_sources],
         )
 
@@ -160,8 +162,8 @@ class _ResumedRun(PatchedRun):
 
     def _read(self, blocks: range) -> None:
         before, rows = self._before, self._rows(blocks)
-        self.space.start_at(rows.start)
-        streams = self.space.streams(rows)
+        self.buffers.start_at(rows.start)
+        streams = self.buffers.streams(rows)
         shared = before.streams[rows.start - before.first_row : rows.stop - before.first_row]
         streams.unflatten(1, (-1, shared.shape[1])).copy_(shared.unsqueeze(1))
         for row, srcs in self._differing.items():

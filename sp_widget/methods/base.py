@@ -195,6 +195,9 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def check_config(self) -> None:
         """Raise `ArgumentError` for a setting that does not fit the model."""
+        size = getattr(self.config, "circuit_size", None)
+        if size is not None and size > self.n_edges:
+            raise ArgumentError("circuit_size", f"at most {self.n_edges} edges", size)
 
     @property
     @abstractmethod
@@ -224,6 +227,9 @@ class Trainer(ABC, Generic[ConfigT]):
     def objective(self, evaluation: HardEvaluation) -> float:
         """Return what the best evaluation has least of."""
         return evaluation.objective()
+
+    def tensors_were_put_back(self) -> None:
+        """Forget whatever was computed from `tensors`: they are those of another moment."""
 
     # --- state ------------------------------------------------------------------------------
 
@@ -432,8 +438,7 @@ class Trainer(ABC, Generic[ConfigT]):
         """
         if self._best.evaluation is None:
             raise StateError("cannot restore the best masks: nothing was evaluated")
-        for name, value in self._best.tensors.items():
-            self.tensors[name].copy_(value)
+        self._put_back(self._best.tensors)
         return self._best.evaluation
 
     @torch.no_grad()
@@ -550,11 +555,20 @@ class Trainer(ABC, Generic[ConfigT]):
     def _put_back(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():
             self.tensors[name].copy_(value)
+        self.tensors_were_put_back()
 
 
 def _settled(value: Any) -> str:
     # A set has no order of its own.
     return str(sorted(map(str, value))) if isinstance(value, frozenset) else repr(value)
+
+
+def settings_of(Config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:
+    """Return the config with these settings. Raises `ArgumentError` for a name it does not have."""
+    for name, value in settings.items():
+        if name not in parameters(Config):
+            raise ArgumentError(name, f"one of {sorted(parameters(Config))}", value)
+    return Config(**settings)
 
 
 def read_numbers(measured: Mapping[str, Tensor | float]) -> dict[str, float]:

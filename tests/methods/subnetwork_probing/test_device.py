@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from sp_widget.methods.step_values import Figures
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
