@@ -18,7 +18,7 @@ from sp_widget.methods.base import Trainer
 from tests import model_kinds
 from tests.methods.interrupting import counting
 
-PLACES = {"subnetwork_probing": 30}
+PLACES = {"subnetwork_probing": 30, "acdc": 4}
 """Interrupts that are tried of a method; of the others, 8."""
 
 CHANGES: dict[str, dict[str, Any]] = {
