@@ -66,7 +66,12 @@ class Settings:
         return self._form.problems
 
     def take_edit(self, values: Mapping[str, Any]) -> None:
-        """A person changed the fields to `values`."""
+        """A person changed the fields to `values`.
+
+        Those of another method came too late: that method was left meanwhile.
+        """
+        if values.keys() - self._form.values.keys():
+            return
         under_way = self._session.state in ACTIVE
         form = self._form.edited(values, under_way=under_way)
         if under_way:

@@ -135,6 +135,7 @@ function createControl(spec: FieldSpec): Control {
       return createSelect(spec);
     case "number":
     case "integer":
+    case "numbers":
     case "text":
       return createText(spec);
   }

@@ -40,13 +40,19 @@ export interface Option {
   label: string;
 }
 
+/** One choice of the field "Method". */
+export interface MethodOption extends Option {
+  /** In one line, what it is for. */
+  summary: string;
+}
+
 /** What a field holds: text as typed, or the state of a checkbox. */
 export type Value = string | number | boolean | null;
 
 export interface FieldSpec {
   name: string;
   label: string;
-  kind: "number" | "integer" | "text" | "select" | "checkbox";
+  kind: "number" | "integer" | "numbers" | "text" | "select" | "checkbox";
   value: Value;
   options?: Option[];
   optional?: boolean;
@@ -98,6 +104,9 @@ export type PanelTraits = {
   fields: FieldSpec[];
   values: Record<string, Value>;
   problems: Record<string, string>;
+  methods: MethodOption[];
+  /** The name of the one that was chosen. */
+  method: string;
   presets: Option[];
   /** The preset that the fields follow, or "custom". */
   preset: string;
@@ -117,6 +126,11 @@ export type PanelModel = AnyModel<PanelTraits>;
 /** Asks Python to do something; what came of it shows in the traits. */
 export function sendCommand(model: PanelModel, command: Command): void {
   model.send({ type: "command", command });
+}
+
+/** Asks Python to show the fields of another method. */
+export function sendMethod(model: PanelModel, method: string): void {
+  model.send({ type: "method", method });
 }
 
 /** Asks Python to fill in the fields of a preset. */

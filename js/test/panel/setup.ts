@@ -60,6 +60,11 @@ export const FIELDS: FieldSpec[] = [
   },
 ];
 
+export const METHODS = [
+  { value: "subnetwork_probing", label: "Subnetwork probing", summary: "Trains a mask." },
+  { value: "acdc", label: "ACDC", summary: "Removes edge after edge." },
+];
+
 export const PRESETS = [
   { value: "reference", label: "Reference" },
   { value: "ioi", label: "IOI" },
@@ -108,6 +113,8 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     fields: FIELDS,
     values: Object.fromEntries(FIELDS.map(({ name, value }) => [name, value])),
     problems: {},
+    methods: METHODS,
+    method: "subnetwork_probing",
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
