@@ -113,6 +113,10 @@ class Acdc(Trainer[AcdcConfig]):
             "removed": removed.sum(),
         }
 
+    def tensors_were_put_back(self) -> None:
+        """Forget the resumable run, which knows what was removed."""
+        self._resumable = None
+
     def _run_from(self, round_: int, removed: Tensor) -> Any:
         if self._resumable is None or self._resumable[0] != round_:
             here = self.batches[0]

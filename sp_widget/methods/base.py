@@ -12,8 +12,8 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -29,9 +29,16 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.methods.arguments import check_training_arguments
+from sp_widget.methods.best import Best, copies
+from sp_widget.methods.checkpoint import read_state
+from sp_widget.methods.fingerprint import (
+    fingerprint_of_graph,
+    fingerprint_of_prompts,
+    fingerprint_of_weights,
+)
 from sp_widget.methods.parameter import choice, parameters, whole_number
 from sp_widget.methods.progress import progress_bar
-from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
 from sp_widget.types import AblationType, FaithfulnessTarget
 
@@ -132,31 +139,6 @@ class MethodConfig:
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 
 
-@dataclass
-class KeepBest:
-    """The evaluation with the lowest objective so far, and what the trainer had then.
-
-    A live change of a weight changes the objective; both sides of a comparison then take the new
-    one.
-    """
-
-    evaluation: HardEvaluation | None = None
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(
-        self,
-        evaluation: HardEvaluation,
-        tensors: Mapping[str, Tensor],
-        objective: Callable[[HardEvaluation], float],
-    ) -> None:
-        """Keep a copy of `tensors` if `evaluation` is better. On a tie the earlier one stays."""
-        # A NaN is never below anything.
-        limit = math.inf if self.evaluation is None else objective(self.evaluation)
-        if objective(evaluation) < limit:
-            self.evaluation = evaluation
-            self.tensors = {name: value.detach().clone() for name, value in tensors.items()}
-
-
 class Trainer(ABC, Generic[ConfigT]):
     """One run of a method: prepared, then made step by step.
 
@@ -187,7 +169,9 @@ class Trainer(ABC, Generic[ConfigT]):
         self.config: ConfigT = self.Config() if config is None else config  # type: ignore[assignment]
         self.dataloader = dataloader
         self.validation_dataloader = validation_dataloader
-        self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
+        # A generator of its own: the global one is the user's.
+        drawn = torch.Generator().seed() % 2**63
+        self.seed = drawn if self.config.seed is None else self.config.seed
         self.history: list[StepRecord] = []
         self.evaluations: list[HardEvaluation] = []
         """The hard circuit on all validation data, oldest first."""
@@ -202,7 +186,9 @@ class Trainer(ABC, Generic[ConfigT]):
         """What was prepared of each training batch; to be read only."""
         self.validation_batches: list[PreparedBatch] = []
         self.prepared = False
-        self._best = KeepBest()
+        self._best = Best()
+        self._before: tuple[int, dict[str, Tensor]] = (-1, {})
+        """Steps done, and `tensors`, when the last step began."""
         self.check_config()
 
     # --- what a method says -----------------------------------------------------------------
@@ -241,6 +227,9 @@ class Trainer(ABC, Generic[ConfigT]):
     def objective(self, evaluation: HardEvaluation) -> float:
         """Return what the best evaluation has least of."""
         return evaluation.objective()
+
+    def tensors_were_put_back(self) -> None:
+        """Forget whatever was computed from `tensors`: they are those of another moment."""
 
     # --- state ------------------------------------------------------------------------------
 
@@ -333,12 +322,14 @@ class Trainer(ABC, Generic[ConfigT]):
         Raises `NonFiniteLossError` when the loss is NaN or infinite (everything stays as it was)
         and `StateError` when all steps are done.
         """
+        self.finish_step()
         step = self.step_count + 1
         if step > self.n_steps:
             raise StateError(f"all {self.n_steps} steps are done")
         self._prepare()
         started = time.perf_counter()
-        with self._undone_by_an_error():
+        self._before = (self.step_count, copies(self.tensors))
+        try:
             measured = read_numbers(
                 {**self.make_step(step), "hard_edge_count": self.hard_circuit().sum()}
             )
@@ -353,24 +344,44 @@ class Trainer(ABC, Generic[ConfigT]):
                 validation_hard=measured.pop("validation_hard", None),
                 terms=measured,
             )
+            # The step counts from here on; whatever is raised before undoes it.
             self.history.append(record)
-        if self._evaluation_is_due(step):
-            self.evaluate()
+        except BaseException:
+            self._undo_half_a_step()
+            raise
+        self.finish_step()
         for callback in self.callbacks:
             callback(record)
         return record
 
+    def finish_step(self) -> None:
+        """Bring what an interrupt left half done to its end, the evaluation after a step included.
+
+        `step` and `run` do this by themselves.
+        """
+        self._undo_half_a_step()
+        if self._evaluation_is_due(self.step_count):
+            self.evaluate()
+
     def run(self, progress: bool = True, *, until_step: int | None = None) -> PruneScores:
         """Make all remaining steps, with a progress bar unless `progress` is false.
 
-        `until_step`: stop when so many steps are done in all; a later `run` goes on.
+        `until_step`: stop when so many steps are done in all; a later `run` goes on. Warns, once,
+        when the validation data gives NaN or infinity although the training goes on.
         """
         if self.config.caution and not self.history:
             warnings.warn(self.config.caution, stacklevel=2)
         last = self.n_steps if until_step is None else min(until_step, self.n_steps)
+        self.finish_step()
+        problem = ""
         with progress_bar(self.title, last, self.step_count, enabled=progress) as show:
             while self.step_count < last:
-                show(self.step())
+                record = self.step()
+                show(record)
+                if not problem:
+                    problem = validation_problem(record, self.evaluations)
+                    if problem:
+                        warnings.warn(problem, stacklevel=2)
         return self.prune_scores
 
     def check_finite(self, step: int, measured: dict[str, float]) -> None:
@@ -412,11 +423,11 @@ class Trainer(ABC, Generic[ConfigT]):
             faithfulness=self.mean_faithfulness(circuit, self.validation_batches),
             regularizer=self.sparsity_of(circuit),
         )
-        if self.evaluations and self.evaluations[-1].step == evaluation.step:
-            self.evaluations.pop()
-        self.evaluations.append(evaluation)
         masks = {name: self.tensors[name] for name in self.tensors if name not in self.momenta}
-        self._best.offer(evaluation, masks, self.objective)
+        # In this order: interrupted in between, the same evaluation is made again.
+        self._best = self._best.or_better(evaluation, masks, self.objective)
+        earlier = [each for each in self.evaluations if each.step != evaluation.step]
+        self.evaluations = [*earlier, evaluation]
         return evaluation
 
     @torch.no_grad()
@@ -427,8 +438,7 @@ class Trainer(ABC, Generic[ConfigT]):
         """
         if self._best.evaluation is None:
             raise StateError("cannot restore the best masks: nothing was evaluated")
-        for name, value in self._best.tensors.items():
-            self.tensors[name].copy_(value)
+        self._put_back(self._best.tensors)
         return self._best.evaluation
 
     @torch.no_grad()
@@ -463,40 +473,54 @@ class Trainer(ABC, Generic[ConfigT]):
         """Return all that another trainer with the same arguments needs to go on bit by bit."""
         best = self._best
         return {
+            "made_with": dict(self.made_with),
             "seed": self.seed,
             "config": {name: getattr(self.config, name) for name in self._live_names()},
-            "tensors": {name: value.detach().clone() for name, value in self.tensors.items()},
+            "tensors": copies(self.tensors),
             "history": [record.to_dict() for record in self.history],
             "evaluations": [evaluation.to_dict() for evaluation in self.evaluations],
             "best": None if best.evaluation is None else best.evaluation.to_dict(),
-            "best_tensors": {name: value.clone() for name, value in best.tensors.items()},
+            "best_tensors": copies(best.tensors),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
 
-        Raises `ArgumentError` for the state of another method or model; nothing is changed then.
+        Raises `ArgumentError` for a state of another method, model, data or config, and for one
+        that is damaged; nothing is changed then.
         """
-        missing = self.state_dict().keys() - state.keys()
-        if missing:
-            raise ArgumentError("state", "what state_dict returned", f"no {sorted(missing)}")
-        wanted = {name: tuple(value.shape) for name, value in self.tensors.items()}
-        got, best_got = (
-            {name: tuple(value.shape) for name, value in state[part].items()}
-            for part in ("tensors", "best_tensors")
+        loaded = read_state(
+            state,
+            made_with=self.made_with,
+            config=self.config,
+            tensors=self.tensors,
+            kept_of_best=self.tensors.keys() - self.momenta,
+            n_steps=self.n_steps,
+            n_edges=self.n_edges,
         )
-        if got != wanted or not best_got.items() <= wanted.items():
-            raise ArgumentError("state", f"tensors of the shapes {wanted}", got)
-        history = [StepRecord.from_dict(record) for record in state["history"]]
-        evaluations = [HardEvaluation(**values) for values in state["evaluations"]]
-        best = None if state["best"] is None else HardEvaluation(**state["best"])
-        config = replace(self.config, **state["config"])
+        self._before = (-1, {})
+        self.config, self.seed = loaded.config, loaded.seed
+        self.history, self.evaluations = loaded.history, loaded.evaluations
+        self._best = loaded.best
+        self._put_back(loaded.tensors)
 
-        self.config, self.seed = config, state["seed"]
-        self.history, self.evaluations = history, evaluations
-        copies = {name: value.clone() for name, value in state["best_tensors"].items()}
-        self._best = KeepBest(best, copies)
-        self._put_back(state["tensors"])
+    @cached_property
+    def made_with(self) -> Mapping[str, str]:
+        """What must be the same where a state is taken and where it goes on, in words."""
+        live = self._live_names()
+        settings = {
+            f"config.{name}": _settled(getattr(self.config, name))
+            for name in parameters(self.config)
+            if name not in live and name != "seed"
+        }
+        return {
+            "method": self.title,
+            "model's edges": fingerprint_of_graph(self.model),
+            "model's weights": fingerprint_of_weights(self.model),
+            "dataloader": fingerprint_of_prompts(self.dataloader),
+            "validation_dataloader": fingerprint_of_prompts(self.validation_dataloader),
+            **settings,
+        }
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -509,29 +533,34 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def _evaluation_is_due(self, step: int) -> bool:
         every = self.config.evaluate_every
-        if every is None or self.validation_dataloader is None:
+        if step == 0 or every is None or self.validation_dataloader is None:
             return False
-        return step == self.n_steps or step % every == 0
+        made = bool(self.evaluations) and self.evaluations[-1].step == step
+        return not made and (step == self.n_steps or step % every == 0)
 
     def _live_names(self) -> list[str]:
         return [name for name, each in parameters(self.config).items() if each.live]
 
-    @contextmanager
-    def _undone_by_an_error(self) -> Iterator[None]:
-        """Put everything back as it was if the step inside does not come to its end."""
-        n_done = len(self.history)
-        before = {name: value.detach().clone() for name, value in self.tensors.items()}
-        try:
-            yield
-        except BaseException:
-            del self.history[n_done:]
-            self._put_back(before)
-            raise
+    def _undo_half_a_step(self) -> None:
+        """Put everything back as it was if the last step did not come to its end.
+
+        Interrupted itself, it is done again before the next step.
+        """
+        steps_done, tensors = self._before
+        if steps_done == self.step_count:
+            self._put_back(tensors)
+            self._before = (-1, {})
 
     @torch.no_grad()
     def _put_back(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():
             self.tensors[name].copy_(value)
+        self.tensors_were_put_back()
+
+
+def _settled(value: Any) -> str:
+    # A set has no order of its own.
+    return str(sorted(map(str, value))) if isinstance(value, frozenset) else repr(value)
 
 
 def settings_of(Config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:

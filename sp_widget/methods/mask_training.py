@@ -89,6 +89,12 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
     def sample_masks(self, n_prompts: int, generator: torch.Generator) -> Float[Tensor, "n edges"]:
         """Return the engine's mask values, a row a prompt or one for all: 1 patches an edge."""
 
+    def sample_validation_masks(
+        self, n_prompts: int, generator: torch.Generator
+    ) -> Float[Tensor, "n edges"]:
+        """Return mask values to validate with: without what only helps to train them."""
+        return self.sample_masks(n_prompts, generator)
+
     def loss(
         self,
         faithfulness: Float[Tensor, ""],
@@ -180,7 +186,8 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
             return {}
         here = self.validation_batches[(step - 1) % len(self.validation_batches)]
         # A stream of its own: validation does not change the training.
-        sampled = self.sample_masks(len(here.inputs.embed), self.generator(step, stream=1))
+        n_prompts, generator = len(here.inputs.embed), self.generator(step, stream=1)
+        sampled = self.sample_validation_masks(n_prompts, generator)
         hard = self.masks_of(self.hard_circuit())
         return {
             "validation": self.faithfulness(self.run_masks(sampled, here), here),

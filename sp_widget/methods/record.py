@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -72,3 +73,18 @@ class HardEvaluation:
     def to_dict(self) -> dict[str, float | int]:
         """Return the evaluation as a plain dictionary, in field order."""
         return asdict(self)
+
+
+def validation_problem(record: StepRecord, evaluations: Sequence[HardEvaluation]) -> str:
+    """Return what to say if the validation of a step is NaN or infinite; otherwise nothing.
+
+    `evaluations`: those up to this step, oldest first.
+    """
+    values = [record.validation, record.validation_hard]
+    values += [each.faithfulness for each in evaluations[-1:]]
+    if all(value is None or math.isfinite(value) for value in values):
+        return ""
+    return (
+        f"The validation data gave NaN or infinity at step {record.step:,}, although the loss of "
+        "the training is finite: on some of its prompts the faithfulness target has no value."
+    )

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
-from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
@@ -74,6 +74,7 @@ class Run:
         self._evaluations: tuple[HardEvaluation, ...] = tuple(trainer.evaluations)
         self._best: HardEvaluation | None = trainer.best
         self._interventions: tuple[Intervention, ...] = ()
+        self._validation_problem = ""
 
         # Held by whoever asks after the end, when no thread owns the trainer any more. Not the
         # lock above: an answer may take long, and snapshots do not wait for it. Reentrant: a
@@ -250,6 +251,7 @@ class Run:
                 evaluations=self._evaluations,
                 best=self._best,
                 interventions=self._interventions,
+                validation_problem=self._validation_problem,
             )
 
     def _require(self, action: str, *states: State) -> None:
@@ -321,6 +323,8 @@ class Run:
                 self._evaluations = tuple(evaluations)
             self._best = best
             self._interventions += done
+            if self._history and not self._validation_problem:
+                self._validation_problem = validation_problem(self._history[-1], evaluations)
         self._on_change()
 
     def _may_go_on(self, active: State) -> bool:

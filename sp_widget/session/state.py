@@ -58,6 +58,8 @@ class Snapshot:
     """The one of them whose masks can be restored."""
     interventions: tuple[Intervention, ...] = ()
     """What was done to the run, in order."""
+    validation_problem: str = ""
+    """What to say if the validation data once gave NaN or infinity; the training goes on."""
 
     @property
     def masks(self) -> tuple[int, int, int]:

@@ -106,14 +106,14 @@ def _arguments(config: MethodConfig, model: str) -> list[tuple[str, str]]:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value != getattr(default, field.name):
-            found.append((field.name, _text(field.name, value, model)))
+            found.append((field.name, _text(value, model)))
     return found
 
 
-def _text(name: str, value: Any, model: str) -> str:
+def _text(value: Any, model: str) -> str:
     if isinstance(value, AblationType):
         return f"sp.AblationType.{value.name}"
-    if name == "avoid_edges":
+    if isinstance(value, frozenset):
         listed = ", ".join(repr(str(edge)) for edge in sorted(value, key=str))
         return f"[edge for edge in {model}.edges if str(edge) in {{{listed}}}]"
     return repr(value)

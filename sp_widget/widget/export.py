@@ -13,9 +13,9 @@ import traitlets
 from sp_widget.errors import StateError
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.comm_routing import deliver_where_addressed
+from sp_widget.widget.error_text import describe
 from sp_widget.widget.export_formats import FORMATS, Exportable
 from sp_widget.widget.locked import LockedWidget
-from sp_widget.widget.status import describe
 
 
 class Format(TypedDict):

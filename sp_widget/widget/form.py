@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import Group, Kind, Parameter, parameters
+from sp_widget.widget.error_text import shortened
 
 NO_VALIDATION = "There is no validation data: pass validation_dataloader to the widget."
 
@@ -116,6 +117,7 @@ def parse_values(
         except ArgumentError as error:
             problems[name] = error.reason
     problems |= Config.problems(parsed)
+    problems = {name: shortened(reason) for name, reason in problems.items()}
     return {name: value for name, value in parsed.items() if name not in problems}, problems
 
 

@@ -10,11 +10,11 @@ from sp_widget.errors import ArgumentError, StateError
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Session
 from sp_widget.widget.comm_routing import responsiveness_note_for_message
+from sp_widget.widget.error_text import describe, message_of
 from sp_widget.widget.namespace import Delivery, name_problem
 from sp_widget.widget.panel import ControlPanel, RunEdit
 from sp_widget.widget.runs import Runs
 from sp_widget.widget.settings import Settings
-from sp_widget.widget.status import describe
 
 
 class PanelRequests:
@@ -79,19 +79,20 @@ class PanelRequests:
         self._explaining(self._actions[command])
 
     def _take_edit(self, change: Any) -> None:
-        with self._panel.lock:
-            self._explaining(lambda: self._settings.take_edit(change["new"]))
-            self._settings.show()
+        self._change_settings(lambda: self._settings.take_edit(change["new"]))
 
     def _take_method(self, name: str) -> None:
-        with self._panel.lock:
-            self._explaining(lambda: self._settings.take_method(name))
-            self._settings.show()
+        self._change_settings(lambda: self._settings.take_method(name))
 
     def _take_preset(self, name: str) -> None:
+        self._change_settings(lambda: self._settings.take_preset(name))
+
+    def _change_settings(self, change: Callable[[], None]) -> None:
         with self._panel.lock:
-            self._explaining(lambda: self._settings.take_preset(name))
+            self._explaining(change)
             self._settings.show()
+        # Once more: now it is known what the new settings will take.
+        self._wake()
 
     def _take_name(self, change: Any) -> None:
         def take() -> None:
@@ -139,4 +140,4 @@ class PanelRequests:
 
 def _in_words(error: BaseException) -> str:
     # Ours say all in their message; of others the kind tells more.
-    return str(error) if isinstance(error, ArgumentError | StateError) else describe(error)
+    return message_of(error) if isinstance(error, ArgumentError | StateError) else describe(error)

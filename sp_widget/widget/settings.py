@@ -13,6 +13,7 @@ from sp_widget.methods.base import Method, MethodConfig, Preset
 from sp_widget.methods.estimate import estimate, preflight
 from sp_widget.methods.parameter import parameters
 from sp_widget.session import ACTIVE, Session
+from sp_widget.widget.error_text import shortened
 from sp_widget.widget.form import Form, Option, fields_for
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.status import outlook_of
@@ -65,7 +66,12 @@ class Settings:
         return self._form.problems
 
     def take_edit(self, values: Mapping[str, Any]) -> None:
-        """A person changed the fields to `values`."""
+        """A person changed the fields to `values`.
+
+        Those of another method came too late: that method was left meanwhile.
+        """
+        if values.keys() - self._form.values.keys():
+            return
         under_way = self._session.state in ACTIVE
         form = self._form.edited(values, under_way=under_way)
         if under_way:
@@ -96,7 +102,7 @@ class Settings:
     def explain(self, error: ArgumentError) -> None:
         """Show beside its field what only the start could find."""
         if error.argument in self._form.values:
-            self._form = self._form.with_problem(error.argument, error.reason)
+            self._form = self._form.with_problem(error.argument, shortened(error.reason))
             self._panel.update(problems=self._form.problems)
 
     def estimate(self) -> None:
@@ -128,7 +134,6 @@ class Settings:
             preset=preset_of(config, presets),
         )
         if self._session.state not in ACTIVE and config != self._foreseen:
-            self._foreseen = config
             self._foresee(config)
 
     def _foresee(self, config: MethodConfig) -> None:
@@ -138,7 +143,7 @@ class Settings:
             # Such as more edges than the model has.
             self.explain(error)
             return
-        self.n_steps = told.n_steps
+        self._foreseen, self.n_steps = config, told.n_steps
         self._panel.update(outlook=outlook_of(told))
 
     def _presets(self) -> tuple[Preset, ...]:

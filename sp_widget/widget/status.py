@@ -7,6 +7,7 @@ import math
 from sp_widget.methods.estimate import Estimate, Preflight
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import ENDED, Snapshot
+from sp_widget.widget.error_text import describe
 from sp_widget.widget.form import NO_VALIDATION
 from sp_widget.widget.panel import HeldOut, Outlook, Status, no_evaluation
 
@@ -20,7 +21,8 @@ def status_of(
         n_batches: of an epoch.
         n_steps: of the run that would start now; the snapshot knows those of one that has begun.
         n_edges: edges of the model.
-        message: a sentence for the person; an error comes before it.
+        message: a sentence for the person; an error, or what is wrong with the validation, comes
+            before it.
     """
     record = snapshot.record
     n_steps = snapshot.n_steps or n_steps
@@ -31,8 +33,8 @@ def status_of(
         progress_label = f"{done} of {total} batches prepared"
     elif snapshot.state == "preparing":
         progress_label = "Preparing"
-    if snapshot.error is not None:
-        message = f"{describe(snapshot.error)} {message}".strip()
+    error = "" if snapshot.error is None else describe(snapshot.error)
+    message = " ".join(filter(None, (error, snapshot.validation_problem, message)))
     return Status(
         state=snapshot.state,
         step=snapshot.step,
@@ -101,8 +103,3 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def describe(error: BaseException) -> str:
-    """An error as a person reads it: its kind and its message."""
-    return f"{type(error).__name__}: {error}"

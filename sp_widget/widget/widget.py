@@ -59,7 +59,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         model: what `sp_widget.patchable_model` returns.
         dataloader: the prompt pairs to train on.
         validation_dataloader: prompt pairs that are only measured: what the hard circuit does on
-            them is the held-out truth beside the loss.
+            them is the validation beside the loss.
         method: the method that the panel shows at first, as in `sp_widget.methods.names()`.
         config: the settings that the panel shows at first, a config of any method; by default those
             of `method` that need no tuning.

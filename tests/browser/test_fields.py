@@ -105,7 +105,15 @@ def test_a_wrong_value_while_running_changes_nothing_and_is_explained(
 def test_a_setting_leads_to_its_section_of_the_documentation(
     page: Page, server: JupyterServer, front_end: FrontEnd, photograph: Photograph
 ) -> None:
-    code = "from sp_widget.widget.panel import ControlPanel\nControlPanel(validation=False)"
+    code = (
+        "from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig\n"
+        "from sp_widget.widget.form import fields_for, values_for\n"
+        "from sp_widget.widget.panel import ControlPanel\n"
+        "panel = ControlPanel()\n"
+        "config = SubnetworkProbingConfig()\n"
+        "panel.update(fields=fields_for(config), values=values_for(config))\n"
+        "panel"
+    )
     path = server.new_notebook(f"docs-{front_end}.ipynb", code)
     notebook = NotebookPage(page, server, path, front_end)
     notebook.open()

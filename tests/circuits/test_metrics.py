@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from sp_widget.circuits.metrics import FAITHFULNESS, accuracy
 from sp_widget.data.prompts import PromptPairBatch
 from sp_widget.errors import ArgumentError
-from sp_widget.methods.subnetwork_probing.config import FAITHFULNESS_TARGETS
+from sp_widget.types import FaithfulnessTarget
 
 LN2, LN3 = math.log(2), math.log(3)
 
@@ -37,7 +37,7 @@ def _lists(*rows: list[int]) -> list[Tensor]:
 
 
 def test_there_is_a_measure_for_every_target_that_the_config_knows() -> None:
-    assert tuple(FAITHFULNESS) == FAITHFULNESS_TARGETS
+    assert tuple(FAITHFULNESS) == get_args(FaithfulnessTarget)
 
 
 def test_kl_div_is_clean_against_circuit_averaged_over_prompts() -> None:
@@ -181,7 +181,7 @@ def test_accuracy_is_the_share_of_prompts_whose_argmax_is_an_answer(
     assert accuracy(torch.tensor(LOGITS), batch).item() == pytest.approx(right)
 
 
-@pytest.mark.parametrize("target", FAITHFULNESS_TARGETS)
+@pytest.mark.parametrize("target", FAITHFULNESS)
 def test_every_target_has_the_gradient_of_its_finite_differences(target: Any) -> None:
     draw = torch.Generator().manual_seed(0)
     logits, clean = (torch.randn(2, 3, 5, generator=draw, dtype=torch.float64) for _ in range(2))

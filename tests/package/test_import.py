@@ -37,9 +37,17 @@ def modules_loaded_by(code: str) -> set[str]:
     [
         "sp_widget",
         "sp_widget.cli",
-        "sp_widget.core",
+        "sp_widget.circuits.scores",
+        "sp_widget.data.prompts",
+        "sp_widget.engine.patchable_model",
+        "sp_widget.graph.node_graph",
+        "sp_widget.methods",
+        "sp_widget.methods.base",
+        "sp_widget.methods.subnetwork_probing.method",
+        "sp_widget.models.architecture",
+        "sp_widget.report.train_graph",
         "sp_widget.session",
-        "sp_widget.training",
+        "sp_widget.tasks",
     ],
 )
 def test_importing_loads_no_heavy_library(module: str) -> None:

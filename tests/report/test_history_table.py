@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import fields
+from typing import Any
 
 import pandas
 import pytest
@@ -13,28 +14,28 @@ from sp_widget.methods.record import StepRecord
 from sp_widget.report import history_table
 from sp_widget.report.history_table import history_csv, history_frame, history_parquet
 
+COMMON = [field.name for field in fields(StepRecord) if field.name != "terms"]
+
 
 def record(step: int, **changes: float | None) -> StepRecord:
-    values = dict.fromkeys(COMMON, 0.1 * step)
-    terms = {"faithfulness": 0.5 * step, "penalty": 2.0 * step}
-    counts = {"step": step, "hard_edge_count": 10 - step}
-    return StepRecord.from_dict({**values, **counts, **terms, **changes})
+    values: dict[str, Any] = dict.fromkeys(COMMON, 0.1 * step)
+    values |= {"step": step, "hard_edge_count": 10 - step, **changes}
+    return StepRecord(**values, terms={"faithfulness": 0.05 * step})
 
 
-COMMON = [field.name for field in fields(StepRecord) if field.name != "terms"]
 HISTORY = [record(1, validation=None), record(2)]
 
 
 def test_a_row_for_each_step_and_a_column_for_each_field_and_term() -> None:
     frame = history_frame(HISTORY)
-    assert list(frame.columns) == [*COMMON, "faithfulness", "penalty"]
-    assert frame["penalty"].tolist() == [2.0, 4.0]
+    assert list(frame.columns) == [*COMMON, "faithfulness"]
+    assert frame["faithfulness"].tolist() == [0.05, 0.1]
     assert frame["step"].tolist() == [1, 2]
     assert frame["hard_edge_count"].tolist() == [9, 8]
     assert frame["validation"].isna().tolist() == [True, False]
 
 
-def test_no_history_is_an_empty_table_of_what_every_method_measures() -> None:
+def test_no_history_is_an_empty_table_with_the_columns_of_every_method() -> None:
     assert list(history_frame([]).columns) == COMMON
 
 

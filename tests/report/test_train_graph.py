@@ -161,12 +161,15 @@ def test_a_picture_has_the_same_chart(plt: Any) -> None:
     assert len(drawn(plt.gcf())) == len(EXPECTED)
 
 
-def test_no_two_lines_of_one_axis_look_the_same_without_colour() -> None:
-    styles = [(line.axis, line.line_style) for line in PROBING.series_for(validation=True)]
+@pytest.mark.parametrize("method", methods.names())
+def test_no_two_lines_of_one_axis_look_the_same_without_colour(method: str) -> None:
+    lines = methods.get(method).series_for(validation=True)
+    styles = [(line.axis, line.line_style) for line in lines]
     assert len(set(styles)) == len(styles)
 
 
-def test_every_line_stands_out_from_a_white_and_from_a_black_ground() -> None:
+@pytest.mark.parametrize("method", methods.names())
+def test_every_line_stands_out_from_a_white_and_from_a_black_ground(method: str) -> None:
     """Contrast 3 : 1, the WCAG's minimum for graphics."""
 
     def luminance(colour: str) -> float:
@@ -174,7 +177,7 @@ def test_every_line_stands_out_from_a_white_and_from_a_black_ground() -> None:
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    for line in PROBING.series_for(validation=True):
+    for line in methods.get(method).series_for(validation=True):
         brightness = luminance(line.colour)
         assert 1.05 / (brightness + 0.05) >= 3
         assert (brightness + 0.05) / 0.05 >= 3

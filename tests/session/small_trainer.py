@@ -1,122 +1,104 @@
-"""A trainer small enough for a thousand steps a second, with the interface of the real one.
+"""A trainer small enough for hundreds of steps a second.
 
-It really optimises: mask parameters of a linear model are trained with Adam under sampled
-noise from its own generator, so its result depends on every step and every draw before.
+It trains masks as any method does, step, evaluation and undoing included; only what a circuit does
+is a linear model instead of a transformer. Its result depends on every step and every draw before.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.errors import NonFiniteLossError, StateError
-from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.circuits.prepared import PreparedBatch
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.engine.patchable_model import PatchableModel, patchable_model
+from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig
+from sp_widget.methods.parameter import number
+from tests import model_kinds
 
 
-class SmallTrainer:
-    n_edges = 6
+@dataclass(frozen=True, kw_only=True)
+class SmallConfig(MaskTrainingConfig):
+    regularize_lambda: float = number(0.01, "Lambda", "Weight of the sparsity term.", live=True)
+
+
+class SmallTrainer(MaskTrainer[SmallConfig]):
+    title = "Small"
+    Config = SmallConfig
+    steps_in_all = 50
 
     def __init__(
         self,
         n_steps: int = 50,
         *,
-        n_batches: int = 3,
         before_step: Callable[[int], None] = lambda step: None,
         before_batch: Callable[[int], None] = lambda batch: None,
         scale: float = 1.0,
     ) -> None:
-        self.n_steps = n_steps
-        self.n_batches = n_batches
+        loader = model_kinds.dataloader()
+        config = SmallConfig(seed=1, evaluate_every=None, cache="device")
+        super().__init__(_model(), loader, config, model_kinds.dataloader(3, 3))
+        self.steps_in_all = n_steps
         self.before_step = before_step
         self.before_batch = before_batch
         self.scale = scale
-        self.learning_rate = 0.1
-        self.regularize_lambda = 0.01
-        self.prepared = False
-        self.history: list[StepRecord] = []
-        self.evaluations: list[HardEvaluation] = []
-        self.best: HardEvaluation | None = None
-        self.generator = torch.Generator().manual_seed(1)
-        self.parameters = torch.full((self.n_edges,), -1.6, requires_grad=True)
-        self.optimizer = torch.optim.Adam([self.parameters])
-        self.inputs = torch.randn(16, self.n_edges, generator=self.generator)
-        self.outputs = self.inputs @ torch.tensor([1.0, 0, 0, 1, 0, 1])
+        draw = torch.Generator().manual_seed(1)
+        self.inputs = torch.randn(16, self.n_edges, generator=draw)
+        self.outputs = self.inputs[:, ::2].sum(-1)
 
     @property
-    def step_count(self) -> int:
-        return len(self.history)
+    def n_steps(self) -> int:
+        return self.steps_in_all
 
-    @property
-    def done(self) -> bool:
-        return self.step_count == self.n_steps
-
-    @property
-    def prune_scores(self) -> dict[str, Tensor]:
-        return {"edges": self.parameters.detach().clone()}
-
-    @property
-    def hard_edge_count(self) -> int:
-        return int((self.parameters > 0).sum())
-
-    @torch.no_grad()
-    def evaluate(self) -> HardEvaluation:
-        mask = (self.parameters > 0).float()
-        faithfulness = (self.inputs @ mask - self.outputs).square().mean().item()
-        count = self.hard_edge_count
-        evaluation = HardEvaluation(self.step_count, count, faithfulness, count / self.n_edges)
-        self.evaluations.append(evaluation)
-        if self.best is None or faithfulness < self.best.faithfulness:
-            self.best, self.best_parameters = evaluation, self.parameters.detach().clone()
-        return evaluation
-
-    @torch.no_grad()
-    def restore_best(self) -> HardEvaluation:
-        if self.best is None:
-            raise StateError("cannot restore the best masks: nothing was evaluated")
-        self.parameters.copy_(self.best_parameters)
-        return self.best
+    def start(self) -> Float[Tensor, " edges"]:
+        return torch.full((self.n_edges,), -1.6)
 
     def preparation(self) -> Iterator[tuple[int, int]]:
-        for batch in range(self.n_batches):
+        for batch, progress in enumerate(super().preparation()):
             self.before_batch(batch)
-            yield batch + 1, self.n_batches
-        self.prepared = True
+            yield progress
 
-    def step(self) -> StepRecord:
-        if self.done:
-            raise StateError("every step was made")
-        step = self.step_count + 1
+    def make_step(self, step: int) -> dict[str, Tensor | float]:
         self.before_step(step)
-        began = time.perf_counter()
-        noise = torch.rand(self.n_edges, generator=self.generator) - 0.5
-        mask = torch.sigmoid(self.parameters + noise)
-        faithfulness = (self.inputs @ mask - self.outputs).square().mean() * self.scale
-        regularizer = mask.sum()
-        loss = faithfulness + self.regularize_lambda * regularizer
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(f"the loss is {loss.item()} in step {step}")
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        record = StepRecord(
-            step=step,
-            epoch=1 + (step - 1) // 10,
-            loss=loss.item(),
-            faithfulness=faithfulness.item(),
-            regularizer=regularizer.item(),
-            validation=None,
-            validation_hard=None,
-            soft_edge_count=regularizer.item(),
-            hard_edge_count=self.hard_edge_count,
-            accuracy=None,
-            learning_rate=self.learning_rate,
-            regularize_lambda=self.regularize_lambda,
-            seconds=time.perf_counter() - began,
-        )
-        self.history.append(record)
-        return record
+        return super().make_step(step)
+
+    def sample_masks(self, n_prompts: int, generator: torch.Generator) -> Float[Tensor, "1 edges"]:
+        noise = torch.rand(self.n_edges, generator=generator) - 0.5
+        return torch.sigmoid(self.theta + noise).unsqueeze(0)
+
+    def run_masks(self, masks: Float[Tensor, "1 edges"], here: PreparedBatch) -> Tensor:
+        return self.inputs @ masks[0]
+
+    def faithfulness(self, logits: Tensor, here: PreparedBatch) -> Float[Tensor, ""]:
+        return (logits - self.outputs).square().mean() * self.scale
+
+    def loss(
+        self,
+        faithfulness: Float[Tensor, ""],
+        masks: Float[Tensor, "n edges"],
+        step: int,
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, ""], dict[str, Tensor | float]]:
+        weight = self.config.regularize_lambda
+        loss = faithfulness + weight * masks.sum()
+        return loss, {"regularizer": masks.sum(), "regularize_lambda": weight}
+
+    def scores(self) -> Float[Tensor, " edges"]:
+        return self.theta.detach()
+
+    def hard_circuit(self) -> Bool[Tensor, " edges"]:
+        return self.theta.detach() > 0
+
+
+def flat(scores: PruneScores) -> Float[Tensor, " edges"]:
+    return torch.cat([part.flatten() for part in scores.values()])
+
+
+@cache
+def _model() -> PatchableModel:
+    return patchable_model(model_kinds.bridge("native-attention-only"))

@@ -17,7 +17,7 @@ from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.session import Session
 from sp_widget.session.estimate import estimate_seconds_left
 from sp_widget.session.run import Run
-from tests.session.small_trainer import SmallTrainer
+from tests.session.small_trainer import SmallTrainer, flat
 from tests.session.watching import PATIENCE, Watch
 
 
@@ -35,18 +35,16 @@ class Gate:
             assert self.open.wait(PATIENCE)
 
 
-def trained(n_steps: int, **changes: float) -> SmallTrainer:
+def trained(n_steps: int) -> SmallTrainer:
     """What the same trainer gives without a session."""
     trainer = SmallTrainer(n_steps)
-    for name, value in changes.items():
-        setattr(trainer, name, value)
     while not trainer.done:
         trainer.step()
     return trainer
 
 
 def scores_equal(session: Session, trainer: SmallTrainer) -> bool:
-    return torch.equal(session.prune_scores["edges"], trainer.prune_scores["edges"])
+    return torch.equal(flat(session.prune_scores), flat(trainer.prune_scores))
 
 
 def curve(records: list) -> list[tuple]:
@@ -71,7 +69,7 @@ def test_start_returns_before_the_preparation_and_tells_its_progress() -> None:
     session.start()
     assert gate.reached.wait(PATIENCE)
     snapshot = session.snapshot()
-    assert (snapshot.state, snapshot.preparation, snapshot.step) == ("preparing", (1, 3), 0)
+    assert (snapshot.state, snapshot.preparation, snapshot.step) == ("preparing", (1, 4), 0)
     gate.open.set()
     snapshot = watch.until_state("running")
     session.wait(PATIENCE)
@@ -148,7 +146,7 @@ def test_a_pause_during_the_preparation_takes_effect_after_the_batch() -> None:
     assert gate.reached.wait(PATIENCE)
     session.pause()
     gate.open.set()
-    assert watch.until_state("paused").preparation == (2, 3)
+    assert watch.until_state("paused").preparation == (2, 4)
     session.resume()
     session.wait(PATIENCE)
     assert scores_equal(session, trained(50))
@@ -243,7 +241,7 @@ def test_a_loss_that_is_not_finite_fails_and_keeps_history_and_scores() -> None:
     trainer.before_step = explode
     session = Session(lambda: trainer)
     session.start()
-    with pytest.raises(NonFiniteLossError, match="nan in step 6"):
+    with pytest.raises(NonFiniteLossError, match="NaN or infinite at step 6"):
         session.wait(PATIENCE)
     assert session.state == "failed"
     assert isinstance(session.error, NonFiniteLossError)
@@ -411,7 +409,8 @@ def test_live_changes_count_from_the_next_step_and_are_recorded() -> None:
     assert [r.regularize_lambda for r in session.history] == [0.01] * 5 + [0.0] * 3
 
     expected = trained(5)
-    expected.n_steps, expected.learning_rate, expected.regularize_lambda = 8, 0.5, 0.0
+    expected.steps_in_all = 8
+    expected.change(learning_rate=0.5, regularize_lambda=0.0)
     while not expected.done:
         expected.step()
     assert scores_equal(session, expected)
@@ -463,7 +462,7 @@ def test_what_a_running_session_does_not_allow_says_so(action: str) -> None:
 
 def test_a_trainer_that_is_under_way_keeps_its_history() -> None:
     trainer = trained(3)
-    trainer.n_steps = 5
+    trainer.steps_in_all = 5
     session = Session(lambda: trainer)
     session.start()
     session.wait(PATIENCE)

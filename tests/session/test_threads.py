@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
 
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
 from sp_widget.methods.record import StepRecord
 from sp_widget.session import ENDED, Session
 from sp_widget.session.run import THREAD_NAME
-from tests.session.small_trainer import SmallTrainer
+from tests.session.small_trainer import SmallTrainer, flat
 from tests.session.watching import PATIENCE, Watch
 
 
@@ -46,7 +46,7 @@ class OneOwner(SmallTrainer):
             yield progress
 
     @property
-    def prune_scores(self) -> dict[str, Tensor]:
+    def prune_scores(self) -> PruneScores:
         if not self.done:
             self._enter()
             self.inside.release()
@@ -102,7 +102,7 @@ def test_pauses_and_steps_from_many_threads_leave_the_result_bit_exact() -> None
         expected.step()
     assert trainer.trespassers == []
     assert [r.loss for r in session.history] == [r.loss for r in expected.history]
-    assert torch.equal(session.prune_scores["edges"], expected.prune_scores["edges"])
+    assert torch.equal(flat(session.prune_scores), flat(expected.prune_scores))
 
 
 @pytest.mark.parametrize("seed", range(3))

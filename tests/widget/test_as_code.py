@@ -143,10 +143,11 @@ def test_only_what_differs_from_the_defaults_is_stated() -> None:
     assert code == (
         "import sp_widget as sp\n"
         "\n"
-        "config = sp.SubnetworkProbingConfig(\n"
+        "method = sp.methods.get('subnetwork_probing')\n"
+        "config = method.Config(\n"
         "    seed=3,\n"
         ")\n"
-        "trainer = sp.SubnetworkProbing(m, d, config)\n"
+        "trainer = method.trainer(m, d, config)\n"
         "prune_scores = trainer.run()\n"
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sp_widget.methods.record import HardEvaluation
-from sp_widget.methods.series import EDGES, HARD_CIRCUIT, REGULARIZER, series_for
+from sp_widget.methods.series import EDGES, HARD_CIRCUIT
+from sp_widget.methods.subnetwork_probing.method import METHOD, REGULARIZER
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.chart_table import MAX_ROWS, table_steps
 from sp_widget.widget.chart_traces import RUN_STYLES
@@ -24,7 +25,7 @@ def make_chart() -> Iterator[Callable[..., Chart]]:
     charts: list[Chart] = []
 
     def make(validation: bool = False) -> Chart:
-        charts.append(Chart(series_for(validation)))
+        charts.append(Chart(METHOD.series_for(validation)))
         return charts[-1]
 
     yield make
@@ -96,7 +97,7 @@ def test_the_regularizer_is_drawn_as_it_enters_the_loss() -> None:
 
 
 def test_without_validation_data_there_is_no_line_for_it() -> None:
-    assert "Validation" not in {series.label for series in series_for(validation=False)}
+    assert "Validation" not in {series.label for series in METHOD.series_for(validation=False)}
 
 
 def test_a_value_that_is_missing_or_not_finite_leaves_a_point_out(
@@ -241,7 +242,7 @@ def test_the_table_has_exact_values_at_even_steps_and_at_both_ends(
     )
     chart.describe()
     table = chart.tools.table
-    assert table["columns"] == [series.label for series in series_for(True)]
+    assert table["columns"] == [series.label for series in METHOD.series_for(True)]
     steps = [row[0] for row in table["rows"]]
     assert steps == [1, *range(5, 121, 5), 123]
     assert [row[1] for row in table["rows"]] == [step / 3 for step in steps]
@@ -259,7 +260,7 @@ def test_the_table_is_short_and_evenly_spaced(last: int) -> None:
 
 
 def test_lines_on_one_axis_differ_without_their_colour() -> None:
-    left = [series.line_style for series in series_for(True) if series.axis == "left"]
+    left = [series.line_style for series in METHOD.series_for(True) if series.axis == "left"]
     assert len(set(left)) == len(left)
     # The one solid line on the right is a staircase.
     assert EDGES.stepped
@@ -294,7 +295,7 @@ def test_a_closed_chart_leaves_no_widget_behind(make_chart: Callable[..., Chart]
 
 
 @pytest.mark.parametrize(
-    "series", [*series_for(True), HARD_CIRCUIT], ids=lambda series: series.label
+    "series", [*METHOD.series_for(True), HARD_CIRCUIT], ids=lambda series: series.label
 )
 @pytest.mark.parametrize("ground", ["#ffffff", "#212121"], ids=["light", "dark"])
 def test_every_line_stands_out_from_a_light_and_a_dark_ground(series, ground: str) -> None:

@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 
 import pytest
-from sp_widget.widget.fields import fields_for, parse_values, values_for
 
+from sp_widget.circuits.patch_cache import CACHE_MODES
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.types import AblationType
+from sp_widget.widget.form import fields_for, parse_values, values_for
 
 LABELS = {
     "learning_rate": "Learning rate",
@@ -27,6 +28,8 @@ LABELS = {
     "seed": "Seed",
     "evaluate_every": "Evaluate every",
     "hard_circuit": "Hard circuit",
+    "cache": "Cache",
+    "recompute": "Recompute",
 }
 
 UNUSUAL = SubnetworkProbingConfig(
@@ -44,6 +47,8 @@ UNUSUAL = SubnetworkProbingConfig(
     seed=2**63 - 1,
     evaluate_every=None,
     hard_circuit="top_k",
+    cache="host",
+    recompute=True,
 )
 
 
@@ -51,8 +56,8 @@ def test_every_parameter_that_can_be_typed_has_a_field_with_its_label() -> None:
     fields = fields_for(SubnetworkProbingConfig())
     assert {field["name"]: field["label"] for field in fields} == LABELS
     parameters = {field.name for field in dataclasses.fields(SubnetworkProbingConfig)}
-    # Edges, and where numbers wait in memory, are given from code.
-    assert parameters - set(LABELS) == {"avoid_edges", "cache", "recompute"}
+    # Edges are given from code.
+    assert parameters - set(LABELS) == {"avoid_edges"}
 
 
 def test_every_field_explains_itself() -> None:
@@ -71,8 +76,9 @@ def test_the_bounds_that_the_browser_steps_within_are_those_of_the_config(
 ) -> None:
     for field in fields_for(config):
         for bound in (field["min"], field["max"]):
-            # Where 0 itself is not allowed, a person still steps towards it.
-            if bound is not None and not (field["name"] == "learning_rate" and bound == 0):
+            # Where the bound itself is not allowed, a person still steps towards it.
+            exclusive = (field["name"], bound) in {("learning_rate", 0), ("dropout_p", 1)}
+            if bound is not None and not exclusive:
                 value = int(bound) if field["kind"] == "integer" else bound
                 assert SubnetworkProbingConfig.problems({field["name"]: value}) == {}
 
@@ -111,12 +117,14 @@ def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
         "ablation_type": [kind.name for kind in AblationType],
         "mask_fn": ["hard_concrete", "sigmoid", "none"],
         "hard_circuit": ["threshold", "top_k"],
+        "cache": list(CACHE_MODES),
     }
     assert {name: fields[name]["value"] for name in choices} == {
         "faithfulness_target": "logit_diff_percent",
         "ablation_type": "TOKENWISE_MEAN_CLEAN_AND_CORRUPT",
         "mask_fn": "none",
         "hard_circuit": "top_k",
+        "cache": "host",
     }
 
 
@@ -132,7 +140,7 @@ def test_the_form_of_one_config_does_not_change_that_of_another() -> None:
 def test_what_is_shown_reads_back_as_exactly_the_same_config(
     config: SubnetworkProbingConfig,
 ) -> None:
-    parsed, problems = parse_values(values_for(config))
+    parsed, problems = parse_values(SubnetworkProbingConfig, values_for(config))
     assert problems == {}
     assert SubnetworkProbingConfig(**parsed) == config
 
@@ -159,7 +167,7 @@ def test_what_is_shown_reads_back_as_exactly_the_same_config(
     ],
 )
 def test_typed_text_becomes_a_typed_value(name: str, text: object, value: object) -> None:
-    parsed, problems = parse_values({name: text})
+    parsed, problems = parse_values(SubnetworkProbingConfig, {name: text})
     assert problems == {}
     assert parsed == {name: value}
     assert type(parsed[name]) is type(value)
@@ -173,15 +181,20 @@ def test_typed_text_becomes_a_typed_value(name: str, text: object, value: object
         ("learning_rate", "", "wanted a number such as 0.001 or 1e-3, got ''"),
         ("learning_rate", "-1", "wanted a number above 0, at most 1e+30, got -1.0"),
         ("learning_rate", "nan", "wanted a number above 0, at most 1e+30, got nan"),
-        ("dropout_p", "1", "wanted a number from 0 to below 1, got 1.0"),
+        ("dropout_p", "1", "wanted a number of at least 0, below 1, got 1.0"),
         ("epochs", "3.5", "wanted a whole number, got '3.5'"),
         ("epochs", "", "wanted a whole number, got ''"),
         ("epochs", "nan", "wanted a whole number, got 'nan'"),
         ("epochs", "inf", "wanted a whole number, got 'inf'"),
         ("epochs", "1e999999999", "wanted a whole number, got '1e999999999'"),
-        ("epochs", "0", "wanted a whole number of at least 1, got 0"),
-        ("epochs", True, "wanted a whole number of at least 1, got True"),
-        ("circuit_size", "0", "wanted None or a whole number of at least 1, got 0"),
+        ("epochs", "0", "wanted a whole number of at least 1, at most 1000000, got 0"),
+        ("epochs", True, "wanted a whole number of at least 1, at most 1000000, got True"),
+        (
+            "circuit_size",
+            "0",
+            "wanted None (as few as possible) or a whole number of at least 1, "
+            "at most 9007199254740992, got 0",
+        ),
         (
             "mask_fn",
             "softmax",
@@ -190,17 +203,18 @@ def test_typed_text_becomes_a_typed_value(name: str, text: object, value: object
     ],
 )
 def test_wrong_text_is_explained(name: str, text: object, reason: str) -> None:
-    assert parse_values({name: text}) == ({}, {name: reason})
+    assert parse_values(SubnetworkProbingConfig, {name: text}) == ({}, {name: reason})
 
 
 def test_what_is_right_is_kept_beside_what_is_wrong() -> None:
-    parsed, problems = parse_values({"epochs": "5", "learning_rate": "x", "ablation_type": "NO"})
+    raw = {"epochs": "5", "learning_rate": "x", "ablation_type": "NO"}
+    parsed, problems = parse_values(SubnetworkProbingConfig, raw)
     assert parsed == {"epochs": 5}
     assert set(problems) == {"learning_rate", "ablation_type"}
 
 
 @pytest.mark.parametrize("name", ["avoid_edges", "learning rate"])
 def test_a_name_without_a_field_is_a_problem(name: str) -> None:
-    parsed, problems = parse_values({name: "1"})
+    parsed, problems = parse_values(SubnetworkProbingConfig, {name: "1"})
     assert parsed == {}
     assert f"got {name!r}" in problems[name]

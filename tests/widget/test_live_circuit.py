@@ -79,9 +79,9 @@ def test_a_quick_training_is_shown_about_once_a_second(
 
 
 @pytest.fixture
-def paused(model: PatchableModel) -> Iterator[Session]:
+def paused(model: PatchableModel, prompts: PromptDataLoader) -> Iterator[Session]:
     """A run that has made one step."""
-    session = Session(lambda: FastTrainer(model, 5))
+    session = Session(lambda: FastTrainer(model, prompts, 5))
     watching = Watch(session)
     session.step()
     watching.until(lambda s: s.state == "paused" and s.step == 1)

@@ -10,11 +10,9 @@ import comm
 import pytest
 import traitlets
 from comm.base_comm import BaseComm
-from sp_widget.widget.fields import fields_for, values_for
 
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.bundle import bundled
-from sp_widget.widget.panel import COMMANDS, ControlPanel, initial_status
+from sp_widget.widget.panel import COMMANDS, ControlPanel, MethodOption, initial_status
 
 
 class RecordingComm(BaseComm):
@@ -54,21 +52,19 @@ def send_command(panel: ControlPanel, command: object) -> None:
     )
 
 
-def test_a_new_panel_is_idle_and_shows_the_defaults(panel: ControlPanel) -> None:
+def test_a_new_panel_is_idle_and_asks_for_nothing(panel: ControlPanel) -> None:
     state = panel.get_state()
-    config = SubnetworkProbingConfig()
     assert state["status"] == initial_status()
     assert state["status"]["state"] == "idle"
-    assert state["fields"] == fields_for(config)
-    assert state["values"] == values_for(config)
     assert state["save_as"] == "prune_scores"
     assert state["problems"] == {}
     assert state["save_as_problem"] == state["overwrite_prompt"] == state["responsive"] == ""
 
 
-def test_a_panel_shows_the_config_that_it_is_given() -> None:
-    panel = ControlPanel(SubnetworkProbingConfig(epochs=3), save_as="scores")
-    assert panel.values["epochs"] == "3"
+def test_a_panel_offers_the_methods_that_it_is_given() -> None:
+    offered = [MethodOption(value="acdc", label="ACDC", summary="Cuts edge after edge.")]
+    panel = ControlPanel(methods=offered, save_as="scores")
+    assert panel.methods == offered
     assert panel.save_as == "scores"
 
 
@@ -124,14 +120,17 @@ def test_a_change_of_a_run_reaches_its_listener(
         {"type": "run", "number": 2, "explode": True},
         {"type": "preset", "preset": 3},
         {"type": "preset"},
+        {"type": "method", "method": 3},
+        {"type": "method"},
     ],
 )
-def test_what_is_no_change_of_a_run_and_no_preset_is_ignored(
+def test_what_is_no_change_of_a_run_no_preset_and_no_method_is_ignored(
     panel: ControlPanel, content: object
 ) -> None:
     received: list[object] = []
     panel.on_run_edit(received.append)
     panel.on_preset(received.append)
+    panel.on_method(received.append)
     panel.comm.receive({"method": "custom", "content": content})
     assert received == []
 

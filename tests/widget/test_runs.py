@@ -97,8 +97,8 @@ def test_differences_are_told_in_the_words_of_the_panel() -> None:
         cache="host",
     )
     assert differences(before, after) == (
-        "Epochs 4 → 50, Lambda 10 → 3, Circuit size 5 → as few as possible, "
-        "Tree optimisation off → on, Ablation Resample → Zero, Cache auto → host"
+        "Ablation Resample → Zero, Cache auto → host, Epochs 4 → 50, Lambda 10 → 3, "
+        "Circuit size 5 → as few as possible, Tree optimisation off → on"
     )
 
 

@@ -27,7 +27,7 @@ IDLE = Snapshot(
 
 
 def status(snapshot: Snapshot, message: str = "") -> dict[str, Any]:
-    return dict(status_of(snapshot, epochs=4, n_steps=80, n_edges=99, message=message))
+    return dict(status_of(snapshot, n_batches=20, n_steps=80, n_edges=99, message=message))
 
 
 def test_idle_shows_what_would_be_run() -> None:

@@ -12,6 +12,7 @@ import { createValidation } from "./validation";
 import {
   isUnderWay,
   sendCommand,
+  sendMethod,
   sendPreset,
   sendRunEdit,
   type Command,
@@ -40,6 +41,9 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       if (values[name] === value) return;
       model.set("values", { ...values, [name]: value });
       model.save_changes();
+    },
+    (method) => {
+      sendMethod(model, method);
     },
     (preset) => {
       sendPreset(model, preset);
@@ -99,6 +103,8 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     panel.dataset.state = current.state;
     controls.update(current.state);
     settings.setLocked(isUnderWay(current.state));
+    // With the status too: a choice that was refused goes back.
+    settings.showMethods(model.get("methods"), model.get("method"));
     settings.setIdle(current.state === "idle");
     status.update(current);
   };
@@ -117,7 +123,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["fields"], showFields, signal);
   observe(model, ["values"], showValues, signal);
   observe(model, ["problems"], showProblems, signal);
-  observe(model, ["status"], showStatus, signal);
+  observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
     ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],

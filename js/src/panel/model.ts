@@ -25,6 +25,11 @@ export function sendCommand(model: PanelModel, command: Command): void {
   model.send({ type: "command", command });
 }
 
+/** Asks Python to show the fields of another method. */
+export function sendMethod(model: PanelModel, method: string): void {
+  model.send({ type: "method", method });
+}
+
 /** Asks Python to fill in the fields of a preset. */
 export function sendPreset(model: PanelModel, preset: string): void {
   model.send({ type: "preset", preset });

@@ -2,7 +2,8 @@ import { createAvailability } from "../shared/availability";
 import { h, setText } from "../shared/dom";
 import type { Documentation } from "./documentation";
 import { createField, type FieldView } from "./field";
-import type { FieldSpec, Option, Outlook, Value } from "./model";
+import { createMethodChoice } from "./method";
+import type { FieldSpec, MethodOption, Option, Outlook, Value } from "./model";
 import { createSection } from "./section";
 
 const HELP_HINT =
@@ -10,15 +11,16 @@ const HELP_HINT =
 
 export interface Settings {
   element: HTMLElement;
-  /** Builds the fields anew. */
+  /** Builds the fields anew if they are others; what is being typed stays where they are not. */
   build(specs: FieldSpec[]): void;
   show(values: Record<string, Value>): void;
   showProblems(problems: Record<string, string>): void;
   /** Locks every field except those that may change while training. */
   setLocked(locked: boolean): void;
+  showMethods(methods: MethodOption[], chosen: string): void;
   showPresets(presets: Option[], chosen: string): void;
   showOutlook(outlook: Outlook): void;
-  /** A trial step can be made only while nothing else runs. */
+  /** A method can be chosen, and a trial step made, only before a run. */
   setIdle(idle: boolean): void;
 }
 
@@ -28,6 +30,7 @@ const CUSTOM: Option = { value: "custom", label: "Custom" };
 export function createSettings(
   idPrefix: string,
   commit: (name: string, value: string | boolean) => void,
+  chooseMethod: (name: string) => void,
   choosePreset: (name: string) => void,
   askForEstimate: () => void,
   documentation: Documentation,
@@ -42,6 +45,7 @@ export function createSettings(
   );
   // Hidden from screen readers, which read the same text as the description of the field.
   const help = h("p", { class: "sp-help", "aria-hidden": "true" }, HELP_HINT);
+  const method = createMethodChoice(idPrefix, chooseMethod);
   const preset = h("select", {
     id: `${idPrefix}-preset`,
     class: "sp-input sp-select",
@@ -57,15 +61,17 @@ export function createSettings(
   estimate.addEventListener("click", () => {
     if (estimateAvailability.available) askForEstimate();
   });
+  const presetField = h(
+    "div",
+    { class: "sp-field sp-preset" },
+    h("label", { for: preset.id, class: "sp-label" }, "Preset"),
+    preset,
+  );
   const { element } = createSection(
     "Settings",
     { open: true },
-    h(
-      "div",
-      { class: "sp-field sp-preset" },
-      h("label", { for: preset.id, class: "sp-label" }, "Preset"),
-      preset,
-    ),
+    ...method.elements,
+    presetField,
     main,
     details,
     help,
@@ -73,6 +79,7 @@ export function createSettings(
   );
 
   let fields: { spec: FieldSpec; view: FieldView }[] = [];
+  let built = "";
 
   const explain = (target: EventTarget | null): void => {
     const field = fields.find(
@@ -99,6 +106,9 @@ export function createSettings(
   return {
     element,
     build(specs) {
+      const description = JSON.stringify(specs);
+      if (description === built) return;
+      built = description;
       fields = specs.map((spec) => ({
         spec,
         view: createField(
@@ -117,6 +127,7 @@ export function createSettings(
       main.replaceChildren(...elements("main"));
       more.replaceChildren(...elements("more"));
       details.hidden = more.childElementCount === 0;
+      explain(root().activeElement);
     },
     show(values) {
       for (const { spec, view } of fields) view.show(values[spec.name] ?? spec.value);
@@ -133,7 +144,11 @@ export function createSettings(
       for (const { spec, view } of fields) view.setAvailable(!locked || spec.live);
       presetAvailability.set(!locked);
     },
+    showMethods(methods, chosen) {
+      method.show(methods, chosen);
+    },
     showPresets(presets, chosen) {
+      presetField.hidden = presets.length === 0;
       const options = chosen === CUSTOM.value ? [CUSTOM, ...presets] : presets;
       preset.replaceChildren(...options.map(({ value, label }) => h("option", { value }, label)));
       preset.value = chosen;
@@ -143,6 +158,7 @@ export function createSettings(
       outlook.classList.toggle("sp-outlook-warning", warning !== "");
     },
     setIdle(idle) {
+      method.setIdle(idle);
       estimateAvailability.set(idle);
     },
   };

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 
+import type { FieldSpec } from "../../src/panel/model";
 import {
   blobs,
   description,
@@ -7,6 +8,7 @@ import {
   IDLE,
   leave,
   openPanel,
+  PRESETS,
   press,
   RUNNING,
   type,
@@ -182,6 +184,82 @@ describe("while a run is under way", () => {
     view.model.set("status", IDLE);
     expect(control.disabled).toBe(false);
     expect(control.readOnly).toBe(false);
+  });
+});
+
+describe("the method", () => {
+  const choose = (view: View, name: string): void => {
+    const select = view.select("Method");
+    select.value = name;
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  it("is chosen from the list and its fields come from Python", () => {
+    const view = openPanel();
+    const select = view.select("Method");
+    expect([...select.options].map(({ text }) => text)).toEqual(["Subnetwork probing", "ACDC"]);
+    expect(description(view, select)).toEqual(["Trains a mask."]);
+    choose(view, "acdc");
+    expect(view.model.send.mock.calls).toEqual([[{ type: "method", method: "acdc" }]]);
+    expect(description(view, select)).toEqual(["Removes edge after edge."]);
+
+    const thresholds: FieldSpec = {
+      name: "thresholds",
+      label: "Thresholds",
+      kind: "numbers",
+      value: "0.1",
+      help: "",
+      live: false,
+    };
+    view.model.set("values", { thresholds: "0.1, 0.3" });
+    view.model.set("fields", [thresholds]);
+    view.model.set("method", "acdc");
+    expect(view.control("Thresholds").value).toBe("0.1, 0.3");
+    expect(() => view.control("Learning rate")).toThrow();
+  });
+
+  it("says of each what it is for", () => {
+    const list = openPanel().el.querySelector("dl");
+    expect([...(list?.children ?? [])].map(({ textContent }) => textContent)).toEqual([
+      "Subnetwork probing",
+      "Trains a mask.",
+      "ACDC",
+      "Removes edge after edge.",
+    ]);
+  });
+
+  it.each(["running", "paused", "done", "failed"] as const)("is locked while %s", (state) => {
+    const view = openPanel({ status: { ...RUNNING, state } });
+    const select = view.select("Method");
+    expect(select.disabled).toBe(true);
+    expect(description(view, select)[0]).toContain("Reset the run to choose another method.");
+    view.model.set("status", IDLE);
+    expect(select.disabled).toBe(false);
+    expect(description(view, select)).toEqual(["Trains a mask."]);
+  });
+
+  it("goes back when the choice was refused", () => {
+    const view = openPanel();
+    choose(view, "acdc");
+    view.model.set("status", { ...IDLE, message: "cannot choose a method" });
+    expect(view.select("Method").value).toBe("subnetwork_probing");
+  });
+
+  it("keeps what is being typed while the fields are those that they were", () => {
+    const view = openPanel();
+    const control = view.control("Epochs");
+    type(control, "7");
+    view.model.set("fields", structuredClone(FIELDS));
+    expect(view.control("Epochs")).toBe(control);
+    expect(control.value).toBe("7");
+  });
+
+  it("has no presets where there are none", () => {
+    const view = openPanel({ presets: [], preset: "custom" });
+    const field = view.select("Preset").closest<HTMLElement>(".sp-field");
+    expect(field?.hidden).toBe(true);
+    view.model.set("presets", PRESETS);
+    expect(field?.hidden).toBe(false);
   });
 });
 

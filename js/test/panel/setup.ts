@@ -77,6 +77,11 @@ export const FIELDS: Field[] = [
   },
 ];
 
+export const METHODS = [
+  { value: "subnetwork_probing", label: "Subnetwork probing", summary: "Trains a mask." },
+  { value: "acdc", label: "ACDC", summary: "Removes edge after edge." },
+];
+
 export const PRESETS = [
   { value: "reference", label: "Reference" },
   { value: "ioi", label: "IOI" },

@@ -106,6 +106,12 @@ class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
                 self._prices = prices
         return mask_values(theta, self.config.mask_fn, n_prompts, generator, self.config.dropout_p)
 
+    def sample_validation_masks(
+        self, n_prompts: int, generator: torch.Generator
+    ) -> Float[Tensor, "n edges"]:
+        """Return mask values as for a step, but without dropout."""
+        return mask_values(self.theta, self.config.mask_fn, n_prompts, generator)
+
     def loss(
         self,
         faithfulness: Float[Tensor, ""],

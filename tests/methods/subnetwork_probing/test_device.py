@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.methods.base import read_numbers
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
@@ -62,14 +63,19 @@ def test_the_counter_of_waits_sees_them() -> None:
     assert waits.seen == ["_local_scalar_dense", "nonzero"]
 
 
-def test_figures_are_read_together_without_losing_digits() -> None:
-    figures = Figures(
-        fine=torch.tensor(1 / 3, dtype=torch.float64),
-        count=torch.tensor(7),
-        flag=torch.tensor(True),
-        rough=torch.tensor(0.5, dtype=torch.bfloat16),
-    )
-    assert figures.read() == {"fine": 1 / 3, "count": 7.0, "flag": 1.0, "rough": 0.5}
+def test_numbers_are_read_together_without_losing_digits() -> None:
+    measured = {
+        "fine": torch.tensor(1 / 3, dtype=torch.float64),
+        "count": torch.tensor(7),
+        "plain": 0.1,
+        "flag": torch.tensor(True),
+        "rough": torch.tensor(0.5, dtype=torch.bfloat16),
+    }
+    with Waits() as waits:
+        numbers = read_numbers(measured)
+    assert numbers == {"fine": 1 / 3, "count": 7.0, "plain": 0.1, "flag": 1.0, "rough": 0.5}
+    assert list(numbers) == list(measured)
+    assert len(waits.seen) <= 1
 
 
 def test_logits_in_half_precision_are_widened_and_others_left_alone() -> None:
@@ -93,7 +99,7 @@ def test_a_model_in_bfloat16_gives_about_the_scores_of_float32(kind: str) -> Non
         config = SubnetworkProbingConfig(epochs=20, seed=3, tree_optimisation=True)
         trainer = SubnetworkProbing(model, model_kinds.dataloader(), config)
         trainer.step()
-        theta = trainer._theta
+        theta = trainer.theta
         assert theta.dtype == torch.float32
         assert theta.grad is not None
         assert theta.grad.dtype == torch.float32

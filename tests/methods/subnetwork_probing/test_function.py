@@ -112,7 +112,9 @@ def test_validation_data_makes_no_difference_to_the_scores() -> None:
 
 
 def test_a_bad_argument_is_refused_by_name() -> None:
-    with pytest.raises(ArgumentError, match=r"^epochs: wanted a whole number of at least 1, got 0"):
+    with pytest.raises(
+        ArgumentError, match=r"^epochs: wanted a whole number of at least 1, .*got 0"
+    ):
         _run(epochs=0)
 
 

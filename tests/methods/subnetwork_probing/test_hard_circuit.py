@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +15,10 @@ from sp_widget.circuits.ablations import src_ablations
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset
 from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
 from sp_widget.errors import StateError
+from sp_widget.methods.best import Best
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.hard_circuit import (
-    KeepBest,
-    hard_circuit,
-    hard_regularizer,
-)
+from sp_widget.methods.subnetwork_probing.hard_circuit import chosen, sparsity_of, thresholded
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
 
@@ -46,7 +44,7 @@ def _trainer(validate: bool = True, **settings: Any) -> SubnetworkProbing:
 
 
 def _theta(trainer: SubnetworkProbing) -> Tensor:
-    return trainer.state_dict()["theta"]
+    return trainer.theta.detach().clone()
 
 
 def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -93,14 +91,14 @@ def test_top_k_takes_as_many_edges_as_are_aimed_for_the_most_important_ones(
         hard_circuit="top_k", circuit_size=2, tree_optimisation=tree_optimisation
     )
     theta = torch.tensor([-3.0, 2.0, -1.0, 0.5])
-    circuit = hard_circuit(theta, config, soft_edge_count=3.2)
+    circuit = chosen(theta, config, soft_edge_count=torch.tensor(3.2))
     assert circuit.tolist() == (
         [True, False, True, False] if tree_optimisation else [False, True, False, True]
     )
     # Without a size, as many as the regularizer counts.
-    counted = hard_circuit(theta, replace(config, circuit_size=None), soft_edge_count=2.8)
+    counted = chosen(theta, replace(config, circuit_size=None), torch.tensor(2.8))
     assert counted.sum() == 3
-    rounded = hard_circuit(theta, replace(config, hard_circuit="threshold"), 3.2)
+    rounded = chosen(theta, replace(config, hard_circuit="threshold"), torch.tensor(3.2))
     assert rounded.tolist() == circuit.tolist()
 
 
@@ -108,7 +106,8 @@ def test_without_a_circuit_size_top_k_takes_as_many_as_the_regularizer_counts() 
     trainer = _trainer(hard_circuit="top_k")
     trainer.step()
     counted = round(trainer.history[-1].soft_edge_count)
-    assert counted != trainer.hard_edge_count, "else this would tell nothing"
+    rounded = thresholded(trainer.theta, trainer.config)
+    assert counted != rounded.sum(), "else this would tell nothing"
     assert trainer.evaluate().edges == counted
 
 
@@ -117,10 +116,10 @@ def test_the_regularizer_counts_whole_edges() -> None:
     none = torch.tensor([], dtype=torch.long)
     avoided = torch.tensor([0, 3])
     config = SubnetworkProbingConfig(avoid_lambda=10)
-    assert hard_regularizer(circuit, config, none) == 3 / 4
-    assert hard_regularizer(circuit, config, avoided) == 3 / 4 + 10 * 1 / 2
-    assert hard_regularizer(circuit, replace(config, circuit_size=2), none) == 1 / 2
-    assert hard_regularizer(circuit, replace(config, circuit_size=9), none) == 0
+    assert sparsity_of(circuit, config, none) == 3 / 4
+    assert sparsity_of(circuit, config, avoided) == 3 / 4 + 10 * 1 / 2
+    assert sparsity_of(circuit, replace(config, circuit_size=2), none) == 1 / 2
+    assert sparsity_of(circuit, replace(config, circuit_size=9), none) == 0
 
 
 def test_it_is_measured_every_n_steps_and_after_the_last() -> None:
@@ -167,22 +166,27 @@ def test_the_best_is_that_of_the_lowest_objective_and_can_be_restored() -> None:
 
 
 def test_a_new_lambda_counts_for_both_sides_of_the_comparison() -> None:
-    keep = KeepBest()
     large_and_faithful = HardEvaluation(1, 90, faithfulness=0.1, regularizer=0.9)
     small = HardEvaluation(2, 10, faithfulness=0.5, regularizer=0.1)
-    keep.offer(large_and_faithful, torch.zeros(1), regularize_lambda=0.1)
-    keep.offer(small, torch.ones(1), regularize_lambda=0.1)
-    assert keep.evaluation is large_and_faithful
-    keep.offer(small, torch.ones(1), regularize_lambda=10)
-    assert keep.evaluation is small
-    keep.offer(replace(small, step=3), torch.zeros(1), regularize_lambda=10)
-    assert keep.evaluation is small, "on a tie the earlier one stays"
+    first, second = {"theta": torch.zeros(1)}, {"theta": torch.ones(1)}
+
+    def weighed(regularize_lambda: float) -> Callable[[HardEvaluation], float]:
+        return lambda evaluation: evaluation.objective(regularize_lambda)
+
+    best = Best().or_better(large_and_faithful, first, weighed(0.1))
+    best = best.or_better(small, second, weighed(0.1))
+    assert best.evaluation is large_and_faithful
+    best = best.or_better(small, second, weighed(10))
+    assert best.evaluation is small
+    assert torch.equal(best.tensors["theta"], torch.ones(1))
+    best = best.or_better(replace(small, step=3), first, weighed(10))
+    assert best.evaluation is small, "on a tie the earlier one stays"
 
 
 def test_a_measure_that_is_no_number_is_never_the_best() -> None:
-    keep = KeepBest()
-    keep.offer(HardEvaluation(1, 3, float("nan"), 0.1), torch.zeros(1), 1.0)
-    assert keep.evaluation is None
+    unsound = HardEvaluation(1, 3, float("nan"), 0.1)
+    best = Best().or_better(unsound, {}, lambda evaluation: evaluation.objective())
+    assert best.evaluation is None
 
 
 def test_a_second_measurement_after_a_step_replaces_the_first() -> None:
@@ -203,17 +207,6 @@ def test_a_checkpoint_carries_the_measurements_and_the_best_masks() -> None:
         each.restore_best()
     assert resumed.evaluations == trainer.evaluations
     assert _same(resumed.prune_scores, trainer.prune_scores)
-
-
-def test_a_checkpoint_from_before_there_were_measurements_is_taken() -> None:
-    trainer = _trainer()
-    trainer.step()
-    trainer.evaluate()
-    state = trainer.state_dict()
-    del state["evaluations"], state["best"]
-    trainer.load_state_dict(state)
-    assert trainer.step_count == 1
-    assert (trainer.evaluations, trainer.best) == ([], None)
 
 
 def test_what_cannot_be_done_is_said() -> None:
