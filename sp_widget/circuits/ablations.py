@@ -11,6 +11,7 @@ from torch import Tensor
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType
 
 Side = Literal["clean", "corrupt"]
@@ -31,6 +32,7 @@ def src_ablations(
     """
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    refuse_hooks(model.wrapped_model)
     if ablation_type.mean_over_dataset:
         if not isinstance(sample, PromptDataLoader):
             wanted = f"a PromptDataLoader for {ablation_type.name}"

@@ -16,8 +16,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ModelCheckError
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.models.architecture import RunInputs, tolerance
-from sp_widget.models.capture import captured_calls
-from sp_widget.models.hooked_reader import float64_copy
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import MaskFn
 
 _STEP = 1e-5
@@ -69,8 +68,10 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
     The third makes a float64 copy of the model. Positions that are padding do not count.
     Raises `ModelCheckError`, which carries the `ModelCheck`, when an invariant does not hold.
     """
+    refuse_hooks(model.wrapped_model)
     batch = next(iter(dataloader))
     engine, architecture = model.engine, model.engine.architecture
+    architecture.unchanged.check_numbers()
     with torch.no_grad():
         corrupt, corrupt_logits = architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, clean_logits = architecture.run_inputs(*prompts(batch, "clean"))
@@ -79,9 +80,9 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
         n_edges = model.n_edges
         zeros = engine.run(corrupt.embed.new_zeros(1, n_edges), corrupt, patch)
         ones = engine.run(corrupt.embed.new_ones(1, n_edges), corrupt, patch)
-        with captured_calls(model.wrapped_model) as calls:
-            model(*prompts(batch, "corrupt"))
-        streams = torch.stack(calls.streams)
+        calls, _ = architecture.captured(*prompts(batch, "corrupt"))
+        n_prefix = 0 if batch.prefix is None else len(batch.prefix)
+        streams = torch.stack(calls.streams)[:, :, n_prefix:]
     real_corrupt = _real_positions(batch.corrupt_attention_mask, corrupt.embed)
     # With all edges patched the attention pattern still belongs to the corrupt prompt's
     # padding, so only prompts that are padded alike can be compared.
@@ -116,7 +117,7 @@ def _real_positions(attention_mask: Tensor | None, embed: Tensor) -> Tensor:
 
 
 def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[str, float]:
-    engine = model.engine.on(float64_copy(model.wrapped_model))
+    engine = model.engine.on(model.engine.architecture.copy_of_model(torch.float64))
     with torch.no_grad():
         inputs, _ = engine.architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, _ = engine.architecture.run_inputs(*prompts(batch, "clean"))

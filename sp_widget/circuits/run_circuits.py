@@ -11,6 +11,7 @@ from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, promp
 from sp_widget.circuits.scores import top_edges
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType, CircuitOutputs, PatchType
 
 
@@ -31,6 +32,7 @@ def run_circuits(
     Returns, for each number of edges, each batch's logits at `model.out_slice` by batch key.
     The number is the one actually used: circuits are cut by rank, so ties add no edges.
     """
+    refuse_hooks(model.wrapped_model)
     edge_patch = patch_type is PatchType.EDGE_PATCH
     run_side: Side = "corrupt" if edge_patch else "clean"
     patch_side: Side = "clean" if edge_patch else "corrupt"

@@ -126,9 +126,10 @@ class Engine:
         patch several times over. `recompute`: run every node
         again in the backward pass instead of keeping what autograd needs of it. Raises
         `ArgumentError` when each position has its own edges and the prompts have another number
-        of them.
+        of them, and `ModelChangedError` when a weight has changed since the nodes were read.
         """
         batch, seq, _ = inputs.embed.shape
+        self.architecture.unchanged.check()
         self.graph.check_prompts(seq)
         if self.graph.seq_len is not None:
             masks = masks.expand(batch, -1)

@@ -82,6 +82,7 @@ class NodeEngine:
         recompute: bool = False,
     ) -> Float[Tensor, "batch positions d_vocab"]:
         """Logits with every edge patched by its mask value: see `Engine.run`."""
+        self.architecture.unchanged.check()
         self.graph.check_prompts(inputs.embed.shape[1])
         run_block = _rerun_block if recompute else _run_block
 

@@ -19,6 +19,7 @@ from sp_widget.errors import ArgumentError, UnsupportedModelError
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, SrcNode
 from sp_widget.graph.node_graph import NodeGraph
 from sp_widget.models.architecture import Architecture, is_close
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import OutputSlice
 
 _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
@@ -31,8 +32,14 @@ _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
 class PatchableModel:
     """A TransformerLens model and the graph of its edges; made by `patchable_model`.
 
-    Calling it runs the plain model, or, inside `patch_mode`, the patched one. The model
-    itself is never changed: no hook and no flag outlives a call.
+    Calling it runs the plain model, or, inside `patch_mode`, the patched one.
+
+    The model itself is never changed. Everything but a plain call runs on a copy of its modules
+    that shares its weights, so that a training and other work on the same model (calls,
+    `run_with_cache`, `generate`, hooks, a second training) do not meet. Hooks that are attached
+    when something is asked for here are refused, as they would have no effect; those that come
+    and go during a training see and change nothing of it. A weight that changes afterwards is
+    found out: `ModelChangedError`.
     """
 
     def __init__(
@@ -138,6 +145,7 @@ class PatchableModel:
             kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
             logits: Tensor = self.wrapped_model(tokens, **kwargs)
             return logits if prefix is None else logits[:, len(prefix) :]
+        refuse_hooks(self.wrapped_model)
         inputs, _ = self.engine.architecture.run_inputs(tokens, attention_mask, prefix)
         self._check_fits(inputs.embed)
         masks = self.graph.flatten(self.patch_masks).unsqueeze(0)
@@ -187,7 +195,7 @@ def patchable_model(
     The model is checked by running it once: its nodes, run one by one, must give its logits.
 
     Raises `UnsupportedModelError` for a model that cannot be split into nodes, and
-    `ArgumentError` for a bad argument.
+    `ArgumentError` for a bad argument or a model with hooks.
     """
     if not isinstance(factorized, bool):
         raise ArgumentError("factorized", "True (edges) or False (nodes)", factorized)
@@ -198,6 +206,7 @@ def patchable_model(
     if not isinstance(separate_qkv, bool):
         raise ArgumentError("separate_qkv", "True or False", separate_qkv)
     architecture = Architecture(model, separate_qkv or not factorized)
+    refuse_hooks(model)
     graph = (
         Graph(architecture.shapes, separate_qkv, seq_len)
         if factorized
@@ -215,8 +224,11 @@ def _refuse_if_nodes_differ(model: PatchableModel) -> None:
     n_tokens = min(8, int(model.cfg.n_ctx))
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(int(model.cfg.d_vocab), (2, n_tokens), generator=generator)
-    inputs, logits = model.engine.architecture.run_inputs(tokens.to(model.device))
+    tokens = tokens.to(model.device)
+    inputs, _ = model.engine.architecture.run_inputs(tokens)
     _, _, rebuilt = model.engine.plain(inputs)
+    with torch.no_grad():
+        logits = model(tokens)
     if not is_close(rebuilt, logits):
         difference = (rebuilt - logits).abs().max().item()
         raise UnsupportedModelError(

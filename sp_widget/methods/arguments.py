@@ -6,6 +6,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.models.own_copy import refuse_hooks
 
 
 def check_training_arguments(
@@ -14,6 +15,7 @@ def check_training_arguments(
     """Raise `ArgumentError` for the first argument that is not what it should be."""
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    refuse_hooks(model.wrapped_model)
     if not isinstance(dataloader, PromptDataLoader):
         raise ArgumentError("dataloader", "a PromptDataLoader", type(dataloader))
     if len(dataloader) == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -116,17 +115,7 @@ def test_gradients_of_one_prompt_alone_break_gradients(monkeypatch: pytest.Monke
 
 
 def test_nan_is_a_failure() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
-    model = patchable_model(bridge)
-    with torch.no_grad():
-        bridge.unembed.original_component.weight[0] = torch.nan
+    model = patchable_model(model_kinds.bridge("gpt2"))
+    attention = model.engine.architecture.blocks[1].attention
+    object.__setattr__(attention, "scale", torch.nan)
     assert {"no_edge_patched", "all_edges_patched"} <= set(_failures(model))
-
-
-def test_weights_changed_after_the_graph_was_made_are_noticed() -> None:
-    """The engine keeps its own copy of the projections."""
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
-    model = patchable_model(bridge)
-    with torch.no_grad():
-        bridge.blocks[0].ln1.original_component.weight.mul_(1.5)
-    assert "no_edge_patched" in _failures(model)

@@ -15,11 +15,11 @@ from sp_widget.circuits.ablations import src_ablations
 from sp_widget.circuits.check_model import check_model
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset
 from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
-from sp_widget.errors import ModelCheckError, UnsupportedModelError
+from sp_widget.errors import ModelChangedError, UnsupportedModelError
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
-from sp_widget.models.hooked_reader import REFUSED, float64_copy
+from sp_widget.models.hooked_reader import REFUSED
 from tests import model_kinds
 from tests.engine.slow_patching import EdgeMasks
 from tests.legacy import hooked_models
@@ -41,18 +41,20 @@ def test_the_invariants_hold(kind: str, separate_qkv: bool, seq_len: int | None)
     assert max(check.gradients.values()) < 1e-5
 
 
-def test_a_model_whose_weights_changed_fails_the_check() -> None:
+def test_a_model_whose_weights_changed_is_refused() -> None:
     model = copy.deepcopy(hooked_models.model("ln"))
     patchable = patchable_model(model)
     with torch.no_grad():
         model.blocks[0].ln1.w.mul_(1.5)
-    with pytest.raises(ModelCheckError):
+    with pytest.raises(ModelChangedError, match=r"ln1\.w"):
         check_model(patchable, model_kinds.dataloader())
 
 
 @cache
 def _in_float64(kind: str) -> Any:
-    return float64_copy(hooked_models.model(kind))
+    return patchable_model(hooked_models.model(kind)).engine.architecture.copy_of_model(
+        torch.float64
+    )
 
 
 def _tokens(seed: int) -> Tensor:

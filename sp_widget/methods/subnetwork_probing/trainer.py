@@ -261,6 +261,8 @@ class SubnetworkProbing:
         if not figures["finite"]:
             self._finite = torch.ones_like(self._finite)
             raise self._not_finite(launched.step, figures)
+        if launched.step == self.n_steps:
+            self.model.engine.architecture.unchanged.check_numbers()
         record = StepRecord(
             step=launched.step,
             epoch=(launched.step - 1) // len(self.batches) + 1,
