@@ -29,16 +29,8 @@ class _Weight(NamedTuple):
     """The parameters of its module."""
     key: str
     tensor: Tensor
-    version: int
+    version: int | None
     address: int
-
-    def is_as_it_was(self) -> bool:
-        tensor = self.tensor
-        return (
-            self.owner.get(self.key) is tensor
-            and _version(tensor) == self.version
-            and tensor.data_ptr() == self.address
-        )
 
 
 class Unchanged:
@@ -47,15 +39,19 @@ class Unchanged:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._modules = _modules(model)
-        weights: dict[int, _Weight] = {}
-        for path, module in model.named_modules():
-            for key, tensor in module._parameters.items():
-                if tensor is not None and id(tensor) not in weights:
-                    name = plain_name(f"{path}.{key}")
-                    weights[id(tensor)] = _Weight(
-                        name, module._parameters, key, tensor, _version(tensor), tensor.data_ptr()
-                    )
-        self._weights = list(weights.values())
+        self._weights = [
+            _Weight(
+                plain_name(f"{path}.{key}"),
+                module._parameters,
+                key,
+                tensor,
+                _version(tensor),
+                tensor.data_ptr(),
+            )
+            for path, module in model.named_modules()
+            for key, tensor in module._parameters.items()
+            if tensor is not None
+        ]
         started = time.monotonic()
         self._digests = self._digest()
         self._compared = time.monotonic()
@@ -66,9 +62,7 @@ class Unchanged:
 
         Microseconds; now and then the numbers are compared, too.
         """
-        changed = [weight.name for weight in self._weights if not weight.is_as_it_was()]
-        if changed:
-            raise ModelChangedError(changed)
+        self._refuse(self._written_or_replaced())
         if time.monotonic() - self._compared > self._cost / _SHARE_OF_TIME:
             self.check_numbers()
 
@@ -76,27 +70,43 @@ class Unchanged:
         """Raise `ModelChangedError` when any module or any number of any weight has changed."""
         if _modules(self._model) != self._modules:
             raise ModelChangedError(["its modules"])
-        changed = [weight.name for weight in self._weights if not weight.is_as_it_was()]
-        if not changed:
-            started = time.monotonic()
-            now = self._digest()
-            self._compared = time.monotonic()
-            self._cost = self._compared - started
-            differ = (now != self._digests).tolist()
-            changed = [w.name for w, differs in zip(self._weights, differ, strict=True) if differs]
+        self._refuse(self._written_or_replaced())
+        started = time.monotonic()
+        now = self._digest()
+        self._compared = time.monotonic()
+        self._cost = self._compared - started
+        differ = (now != self._digests).tolist()
+        self._refuse([w.name for w, differs in zip(self._weights, differ, strict=True) if differs])
+
+    def _written_or_replaced(self) -> list[str]:
+        # Before every run: hence no function of our own for each weight.
+        return [
+            name
+            for name, owner, key, tensor, version, address in self._weights
+            if owner.get(key) is not tensor
+            or (version is not None and tensor._version != version)
+            or tensor.data_ptr() != address
+        ]
+
+    @staticmethod
+    def _refuse(changed: list[str]) -> None:
         if changed:
             raise ModelChangedError(changed)
 
     def _digest(self) -> Int[Tensor, " weights"]:
-        return torch.stack([_digest(weight.tensor).cpu() for weight in self._weights])
+        # Tied weights are read once.
+        tensors = {id(weight.tensor): weight.tensor for weight in self._weights}
+        digests = {key: _digest(tensor) for key, tensor in tensors.items()}
+        return torch.stack([digests[id(weight.tensor)].cpu() for weight in self._weights])
 
 
 def _modules(model: nn.Module) -> list[int]:
     return [id(module) for module in model.modules()]
 
 
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
+def _version(tensor: Tensor) -> int | None:
+    """How often the tensor was written to, where torch counts it."""
+    return None if tensor.is_inference() else tensor._version
 
 
 @torch.no_grad()
