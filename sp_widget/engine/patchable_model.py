@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sp_widget.data.prompts import is_whole_number
+from sp_widget.data.tails import taken_off
 from sp_widget.engine.edge_engine import Engine
 from sp_widget.engine.node_engine import NodeEngine
 from sp_widget.engine.patch import ALL_POSITIONS, Patch
@@ -137,8 +138,10 @@ class PatchableModel:
     ) -> Float[Tensor, "batch seq d_vocab"]:
         """Logits of the model; patched inside `patch_mode`, differentiable in `patch_masks`.
 
-        `prefix`: tokens before those of every prompt (`batch.prefix`); never patched.
+        `prefix`: tokens before those of every prompt; never patched. Prompts of a batch bring
+        theirs with them.
         """
+        tokens, prefix = taken_off(tokens, prefix)
         if self._patch is None:
             if prefix is not None:
                 tokens = torch.cat((prefix.expand(len(tokens), -1), tokens), dim=1)

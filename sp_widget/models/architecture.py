@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sp_widget.data.tails import taken_off
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import BlockShape
 from sp_widget.models.bridge_reader import BridgeReader
@@ -122,6 +123,7 @@ class Architecture:
         `prefix`: tokens before those of every prompt; its activations are constants of the run.
         Raises `ModelChangedError` when a weight has changed since the nodes were read.
         """
+        tokens, prefix = taken_off(tokens, prefix)
         with torch.no_grad():
             calls, logits = self.captured(tokens, attention_mask, prefix)
             given = self._reader.attention_inputs(calls)
@@ -139,6 +141,7 @@ class Architecture:
     ) -> tuple[Calls, Float[Tensor, "batch prefix+seq d_vocab"]]:
         """Run the plain model, prefix and all: what its blocks were called with, and the logits."""
         self.unchanged.check()
+        tokens, prefix = taken_off(tokens, prefix)
         if prefix is not None:
             tokens = torch.cat((prefix.expand(len(tokens), -1), tokens), dim=1)
         kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
