@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.ablations import prompts
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.edge_engine import Engine
 from sp_widget.engine.node_engine import NodeEngine
@@ -16,7 +17,6 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ModelCheckError
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.models.architecture import RunInputs, tolerance
-from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import MaskFn
 
 _STEP = 1e-5
@@ -72,7 +72,7 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
     Raises `ModelCheckError`, which carries the `ModelCheck`, when an invariant does not hold, and
     `ModelChangedError` when a weight has changed since the model was made patchable.
     """
-    refuse_hooks(model.wrapped_model)
+    check_model_and_prompts(model, dataloader)
     batch = next(iter(dataloader))
     engine, architecture = model.engine, model.engine.architecture
     architecture.unchanged.check_numbers()

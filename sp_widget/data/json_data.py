@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
+from sp_widget.data.device import known_device
 from sp_widget.data.prompt_file import PromptFile, PromptFileError, check_one_kind, read_prompt_file
 from sp_widget.data.prompt_tokens import (
     TokenPrompt,
@@ -238,8 +239,9 @@ def _split(train_test_size: tuple[int, int], n_prompts: int) -> tuple[int, int]:
 
 
 def _device(device: torch.device | str | None, model: nn.Module | None) -> torch.device:
-    if device is None:
-        device = getattr(model, "device", None)
+    if device is not None:
+        return known_device(device)
+    device = getattr(model, "device", None)
     if device is None:
         device = getattr(getattr(model, "cfg", None), "device", None)
     if device is None and model is not None:

@@ -12,6 +12,8 @@ from torch import nn
 from sp_widget.data.prompt_file import Nested, Prompt, has_float, nested_shape, numbers, shown
 from sp_widget.errors import ArgumentError
 
+_TABLES_OF_ROTATIONS = ("TransformerLensNative", "GPTJForCausalLM")
+
 _TARGETS_HINT = "the targets of a regression are written with a decimal point"
 
 
@@ -48,8 +50,12 @@ def model_limits(model: nn.Module | None) -> ModelLimits:
         return value if isinstance(value, int) and value > 0 else None
 
     d_vocab = positive("d_vocab")
-    # Only a table of learnt positions ends; other kinds go on beyond n_ctx.
-    has_table = getattr(cfg, "positional_embedding_type", None) == "standard"
+    # Where there is a table, of learnt positions or of rotations, it ends; other kinds go on.
+    has_table = (
+        getattr(cfg, "positional_embedding_type", None) == "standard"
+        or getattr(cfg, "architecture", None) in _TABLES_OF_ROTATIONS
+        or any(kind.__name__ == "HookedTransformer" for kind in type(model).__mro__)
+    )
     return ModelLimits(
         d_vocab=d_vocab,
         d_vocab_out=positive("d_vocab_out") or d_vocab,
