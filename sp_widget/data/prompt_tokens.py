@@ -170,8 +170,11 @@ def _warn_of_unknown_words(
 
 
 def _check_answer_ids(prompts: Sequence[TokenPrompt], limits: ModelLimits) -> None:
-    """Fail at the first answer that is no token id, unless the answers are regression targets."""
+    """Fail at the first answer that is no token id; or, if the answers are regression targets,
+    at the first that has not as many numbers as the output."""
     if are_targets(prompts):
+        for prompt in prompts:
+            _check_target_size(prompt, limits)
         return
     for prompt in prompts:
         for key, answers in (("answers", prompt.answers), ("wrong_answers", prompt.wrong_answers)):
@@ -195,6 +198,18 @@ def _check_answer_ids(prompts: Sequence[TokenPrompt], limits: ModelLimits) -> No
                         f"({_TARGETS_HINT})",
                         str(number),
                     )
+
+
+def _check_target_size(prompt: TokenPrompt, limits: ModelLimits) -> None:
+    for key, answers in (("answers", prompt.answers), ("wrong_answers", prompt.wrong_answers)):
+        size = nested_shape(prompt.source, f'["{key}"]', answers)[-1]
+        if limits.d_vocab_out is not None and size != limits.d_vocab_out:
+            prompt.source.fail(
+                f'["{key}"]',
+                "token ids, which are whole numbers, or targets for "
+                f"all {limits.d_vocab_out} numbers of the output",
+                f"{size} targets (a number of the file has a fraction)",
+            )
 
 
 def are_targets(prompts: Sequence[TokenPrompt]) -> bool:
