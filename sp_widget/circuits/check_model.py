@@ -10,10 +10,8 @@ from torch import Tensor
 from sp_widget.circuits.ablations import prompts
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
-from sp_widget.engine.edge_engine import Engine
-from sp_widget.engine.node_engine import NodeEngine
-from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.protocol import ALL_POSITIONS, Engine, Patch, Positions
 from sp_widget.errors import ModelCheckError
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.models.architecture import RunInputs, tolerance
@@ -140,11 +138,7 @@ def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[
 
 
 def _gradient_deviation(
-    engine: Engine | NodeEngine,
-    inputs: RunInputs,
-    patch: Patch,
-    positions: Positions,
-    mask_fn: MaskFn,
+    engine: Engine, inputs: RunInputs, patch: Patch, positions: Positions, mask_fn: MaskFn
 ) -> float:
     """The derivative along a random direction, from the gradient and from two loss values."""
     device = inputs.embed.device
