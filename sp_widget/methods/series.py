@@ -43,7 +43,7 @@ LOSS = Series("Loss", lambda r: r.loss, "left", "#2a7fd4", "solid", 2.0)
 FAITHFULNESS = Series("Faithfulness", term("faithfulness"), "left", "#c4681c", "dashed", 2.0)
 REGULARIZER = Series(
     "Lambda × regularizer",
-    lambda r: r.terms["regularize_lambda"] * r.terms["regularizer"],
+    term("penalty"),
     "left",
     "#8b6fd0",
     "dotted",
