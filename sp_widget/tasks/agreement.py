@@ -14,7 +14,11 @@ from sp_widget.tasks.task import Task
 NAME = "agreement"
 
 _DESCRIPTION = """\
-TODO"""
+A four-layer GPT-2, trained on the World English Bible and on nothing else, continues "The \
+servants built the wall, and lifted up" with " their" and "The servant built the wall, and lifted \
+up" with " his". In the corrupt prompt the subject has the other number, so that the other word \
+is right; the object in between is singular or plural in either case and does not matter. No \
+circuit was built in and none is known: the number has to come from a subject seven tokens back."""
 
 # As for tiny-ioi: a subgraph from the input to the output, pruned from the whole model.
 _CONFIG = SubnetworkProbingConfig(
@@ -27,10 +31,10 @@ _CONFIG = SubnetworkProbingConfig(
 
 
 def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | None) -> Task:
-    """Return the task; no pair of nouns in its prompts is joined by "of" in the model's text.
+    """Return the task; no subject of its prompts stands near its object in the model's text.
 
-    The pairs of train and test prompts are disjoint. All prompts have the same number of tokens,
-    with the subject, the noun between and the end at the same places (`train_loader.word_idxs`).
+    The pairs of nouns of train and test prompts are disjoint. All prompts have 10 tokens, BOS
+    included, with subject, object and end at the same places (`train_loader.word_idxs`).
     """
     bridge = pretrained_bridge(NAME, device)
     train_loader, test_loader = load_datasets_from_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,11 @@ def last_logits(kind: str, loader_name: str) -> tuple[torch.Tensor, torch.Tensor
     return logits, answers, torch.cat([batch.wrong_answers[:, 0] for batch in batches])
 
 
+def held_out_prompts() -> list[dict[str, Any]]:
+    prompts: list[dict[str, Any]] = prompts_of("agreement")["prompts"]
+    return prompts[N_PROMPTS // 2 :]
+
+
 def advantage(kind: str, loader_name: str) -> torch.Tensor:
     """By how much the answer's logit is above the wrong answer's, `[prompts]`."""
     logits, answers, wrong_answers = last_logits(kind, loader_name)
@@ -30,13 +36,20 @@ def advantage(kind: str, loader_name: str) -> torch.Tensor:
     return logits[rows, answers] - logits[rows, wrong_answers]
 
 
-def nouns_of(prompt: str) -> tuple[str, str]:
-    """Subject and attractor of a bundled prompt, in the singular."""
-    nouns = script("make_agreement").NOUNS
-    singular = {form: noun for noun, plural in nouns.items() for form in (noun, plural)}
-    match = re.search(r"(\w+) of the (\w+)", prompt)
+def forms_of(prompt: str) -> tuple[str, str]:
+    """Subject and object of a bundled prompt, as they stand there."""
+    match = re.fullmatch(r"The (\w+) \w+ the (\w+), and lifted up", prompt)
     assert match is not None
-    return singular[match[1]], singular[match[2]]
+    return match[1], match[2]
+
+
+def nouns_of(prompt: str) -> tuple[str, str]:
+    """Subject and object of a bundled prompt, in the singular."""
+    module = script("make_agreement")
+    nouns = module.SUBJECTS | module.OBJECTS
+    singular = {form: noun for noun, plural in nouns.items() for form in (noun, plural)}
+    subject, place = forms_of(prompt)
+    return singular[subject], singular[place]
 
 
 @pytest.mark.parametrize("loader_name", ["train_loader", "test_loader"])
@@ -49,25 +62,21 @@ def test_at_least_90_percent_of_prompts_are_right(loader_name: str) -> None:
 def test_neither_number_is_preferred_for_its_own_sake() -> None:
     """A model that always said the same would be right on one number and wrong on the other."""
     difference = advantage("clean", "test_loader")
-    plural = torch.tensor(
-        [prompt["answers"] == [" they"] for prompt in prompts_of("agreement")["prompts"][256:]]
-    )
+    plural = torch.tensor([prompt["answers"] == [" their"] for prompt in held_out_prompts()])
     assert plural.float().mean() == 0.5
     assert (difference[plural] > 0).float().mean() >= 0.85
     assert (difference[~plural] > 0).float().mean() >= 0.85
 
 
-def test_a_noun_of_the_other_number_in_between_does_not_mislead() -> None:
-    nouns = script("make_agreement").NOUNS
+def test_an_object_of_the_other_number_does_not_mislead() -> None:
+    module = script("make_agreement")
     difference = advantage("clean", "test_loader")
-    prompts = prompts_of("agreement")["prompts"][256:]
     misleading = []
-    for prompt in prompts:
-        match = re.search(r"(\w+) of the (\w+)", prompt["clean"])
-        assert match is not None
-        misleading.append((match[1] in nouns) != (match[2] in nouns))
-    assert sum(misleading) == len(prompts) // 2
-    assert (difference[torch.tensor(misleading)] > 0).float().mean() >= 0.85
+    for prompt in held_out_prompts():
+        subject, place = forms_of(prompt["clean"])
+        misleading.append((subject in module.SUBJECTS) != (place in module.OBJECTS))
+    assert sum(misleading) == N_PROMPTS // 4
+    assert (difference[torch.tensor(misleading)] > 0).float().mean() >= 0.9
 
 
 def test_the_corrupt_prompt_asks_for_the_other_answer() -> None:
@@ -84,7 +93,7 @@ def test_the_corrupt_run_is_far_from_the_clean_one() -> None:
         reduction="batchmean",
         log_target=True,
     )
-    assert divergence > 1
+    assert divergence > 0.7
 
 
 def test_only_the_number_of_the_subject_differs_in_a_corrupt_prompt() -> None:
@@ -115,18 +124,22 @@ def test_no_pair_of_nouns_of_a_test_prompt_is_one_of_a_train_prompt() -> None:
     assert train.isdisjoint(test)
 
 
-def test_no_pair_of_nouns_of_a_prompt_is_joined_in_the_text_that_the_model_has_read() -> None:
+def test_no_subject_of_a_prompt_stands_near_its_object_in_the_text_that_the_model_has_read() -> (
+    None
+):
+    """The script compares `SEEN_PAIRS` with the text before it trains."""
     seen = script("make_agreement").SEEN_PAIRS
-    assert seen
-    prompts = prompts_of("agreement")["prompts"]
-    assert seen.isdisjoint(nouns_of(prompt["clean"]) for prompt in prompts)
-
-
-def test_pairs_that_a_text_joins_are_found_in_both_numbers() -> None:
-    found = script("make_agreement").seen_pairs(
-        ["The sons of the king came.", "Servants of all his brothers.", "A king and his son."]
+    assert len(seen) > 40
+    assert seen.isdisjoint(
+        nouns_of(prompt["clean"]) for prompt in prompts_of("agreement")["prompts"]
     )
-    assert found == {("son", "king"), ("servant", "brother")}
+
+
+def test_pairs_near_each_other_in_a_text_are_found_in_both_numbers() -> None:
+    found = script("make_agreement").seen_pairs(
+        ["The sons of the city came.", "Servants built walls.", "A king, the gate.", "Men and men."]
+    )
+    assert found == {("son", "city"), ("servant", "wall")}
 
 
 def test_positions_line_up_so_that_edges_can_be_tokenwise() -> None:

@@ -1,8 +1,8 @@
 """Train the agreement model on a public-domain book and write its assets.
 
-Agreement in number across a distance (Linzen et al. 2016, arXiv 1611.01368; here of a pronoun with
-its noun): "When the servants of the prophet heard this word," is to be continued with " they", and
-"When the servant of the prophet heard this word," with " he". A four-layer GPT-2 with a byte-pair
+Agreement in number across a distance (Linzen et al. 2016, arXiv 1611.01368; here of a possessive
+with its noun): "The servants built the wall, and lifted up" is to be continued with " their", and
+"The servant built the wall, and lifted up" with " his". A four-layer GPT-2 with a byte-pair
 vocabulary of its own is trained from scratch on the World English Bible with the Deuterocanon, in
 the public domain, and on nothing else; no prompt was made for training. Debian ships the book as
 `sword-text-web`. This script downloads nothing: get and unpack the package, then run it.
@@ -11,8 +11,9 @@ the public domain, and on nothing else; no prompt was made for training. Debian 
     dpkg-deb -x sword-text-web_426.0-1_all.deb texts
     OMP_NUM_THREADS=1 python tools/make_tasks/make_agreement.py --texts texts
 
-No pair of nouns of a prompt ("servant", "prophet") is joined by "of" anywhere in the text, in
-either number of either noun, and the pairs of test prompts are not those of train prompts.
+No noun of a place follows the subject of its prompt two or three words later anywhere in the text
+("servants built the wall", "servant of walls"), in any number of both, and the pairs of nouns of
+test prompts are not those of train prompts.
 
 Written: `sp_widget/tasks/assets/agreement/model/` (by `save_pretrained`, in half precision,
 tokenizer included), `prompts.json` (the format of `load_datasets_from_json`) and `metadata.json`
@@ -30,7 +31,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from itertools import permutations, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ CONTEXT = 48
 """Tokens of one row of training text, without BOS."""
 HELD_OUT_SENTENCES = 1000
 """The last ones of the text: not trained on, for the loss in `metadata.json`."""
-NOUNS = {
+SUBJECTS = {
     "son": "sons",
     "king": "kings",
     "servant": "servants",
@@ -68,35 +69,54 @@ NOUNS = {
     "enemy": "enemies",
     "ruler": "rulers",
 }
-"""All forms are single tokens."""
+OBJECTS = {
+    "house": "houses",
+    "city": "cities",
+    "nation": "nations",
+    "mountain": "mountains",
+    "land": "lands",
+    "gate": "gates",
+    "wall": "walls",
+    "tree": "trees",
+    "place": "places",
+    "way": "ways",
+    "water": "waters",
+}
+"""All forms of subjects and objects are single tokens."""
 SEEN_PAIRS = {
-    (subject, attractor)
-    for subject, attractors in {
-        "brother": "brother father king",
-        "captain": "captain king",
-        "enemy": "servant",
-        "father": "father king prince son",
-        "friend": "king prophet",
-        "king": "king",
-        "man": "enemy father king man prince servant son",
-        "priest": "son",
-        "prince": "enemy father king prince",
-        "prophet": "father",
-        "ruler": "enemy king",
-        "servant": "father king man priest ruler servant son",
-        "son": "brother captain father king man priest prince prophet ruler servant son",
+    (subject, place)
+    for subject, places in {
+        "brother": "city house",
+        "captain": "place",
+        "enemy": "gate land nation way",
+        "father": "city house land nation way",
+        "friend": "land",
+        "king": "city house land nation place tree way",
+        "man": "city house land nation place wall water way",
+        "priest": "city house nation place",
+        "prince": "city land nation",
+        "prophet": "nation place",
+        "ruler": "city house land nation",
+        "servant": "gate house land place",
+        "son": "house tree wall",
     }.items()
-    for attractor in attractors.split()
+    for place in places.split()
 }
 """What `seen_pairs` finds in the text."""
 FRAMES = (
-    "When the {subject} of the {attractor} heard this word,",
-    "When the {subject} of the {attractor} came to Jerusalem,",
+    "The {subject} saw the {object}, and lifted up",
+    "The {subject} found the {object}, and lifted up",
+    "The {subject} left the {object}, and lifted up",
+    "The {subject} built the {object}, and lifted up",
+    "The {subject} destroyed the {object}, and lifted up",
+    "The {subject} loved the {object}, and lifted up",
+    "The {subject} kept the {object}, and lifted up",
+    "The {subject} passed the {object}, and lifted up",
 )
-"""The shape of every bundled prompt: 10 tokens, the nouns always at the same places."""
-SEQ_LABELS = ("When", "the", "subject", "of", "the", "attractor", "heard", "this", "word", ",")
-WORD_IDXS = {"subject": 2, "attractor": 5, "end": 9}
-SINGULAR_ANSWER, PLURAL_ANSWER = " he", " they"
+"""The shape of every bundled prompt: 9 tokens, the nouns always at the same places."""
+SEQ_LABELS = ("The", "subject", "verb", "the", "object", ",", "and", "lifted", "up")
+WORD_IDXS = {"subject": 1, "object": 4, "end": 8}
+SINGULAR_ANSWER, PLURAL_ANSWER = " his", " their"
 N_PROMPTS = 512
 
 BATCH_SIZE, N_STEPS, WARMUP_STEPS = 16, 5000, 200
@@ -235,23 +255,27 @@ def train(model: GPT2LMHeadModel, rows: Rows, seed: int = SEED) -> Iterator[tupl
 
 
 def seen_pairs(sentences: list[str]) -> set[tuple[str, str]]:
-    """Return the pairs (subject, attractor) that the text joins by "of", in either number.
+    """Return the pairs (subject, object) near each other in the text, in the singular.
 
-    "The sons of all their kings" joins ("son", "king"): up to two words may stand between.
+    Near: subject, one or two words, object, without a mark between them ("sons of the city").
     """
-    singular = {form: noun for noun, plural in NOUNS.items() for form in (noun, plural)}
-    forms = "|".join(singular)
-    joined = re.compile(rf"\b({forms}) of (?=(?:\w+ ){{0,2}}?({forms})\b)", re.IGNORECASE)
-    found = set()
-    for sentence in sentences:
-        for subject, attractor in joined.findall(sentence):
-            found.add((singular[subject.lower()], singular[attractor.lower()]))
-    return found
+    singular = {
+        form: noun for noun, plural in (SUBJECTS | OBJECTS).items() for form in (noun, plural)
+    }
+    subjects, objects = (
+        "|".join(form for pair in nouns.items() for form in pair) for nouns in (SUBJECTS, OBJECTS)
+    )
+    near = re.compile(rf"\b({subjects})(?= (?:\w+ ){{1,2}}({objects})\b)", re.IGNORECASE)
+    return {
+        (singular[subject.lower()], singular[place.lower()])
+        for sentence in sentences
+        for subject, place in near.findall(sentence)
+    }
 
 
 def split_pairs(seed: int = SEED) -> dict[str, list[tuple[str, str]]]:
-    """Return the pairs (subject, attractor) that the text never joins: half train, half test."""
-    pairs = [pair for pair in permutations(NOUNS, 2) if pair not in SEEN_PAIRS]
+    """Return the pairs (subject, object) that are not near in the text: half train, half test."""
+    pairs = [pair for pair in product(SUBJECTS, OBJECTS) if pair not in SEEN_PAIRS]
     random.Random(f"pairs {seed}").shuffle(pairs)
     half = len(pairs) // 2
     return {"train": pairs[:half], "test": pairs[half:]}
@@ -260,7 +284,7 @@ def split_pairs(seed: int = SEED) -> dict[str, list[tuple[str, str]]]:
 def make_prompts(seed: int = SEED, n_prompts: int = N_PROMPTS) -> dict[str, Any]:
     """Return the bundled prompts, in the format of `load_datasets_from_json`: train, then test.
 
-    Each frame has as many prompts of each number of subject and attractor, all different. The
+    Each frame has as many prompts of each number of subject and object, all different. The
     corrupt prompt is the clean one with the subject in the other number.
     """
     rng = random.Random(f"prompts {seed}")
@@ -273,10 +297,10 @@ def make_prompts(seed: int = SEED, n_prompts: int = N_PROMPTS) -> dict[str, Any]
             for pair in rng.sample(pairs, n_prompts // 2 // len(kinds))
         ]
         rng.shuffle(drawn)
-        for frame, is_plural, attractor_is_plural, subject, attractor in drawn:
-            other = NOUNS[attractor] if attractor_is_plural else attractor
-            singular = frame.format(subject=subject, attractor=other)
-            plural = frame.format(subject=NOUNS[subject], attractor=other)
+        for frame, is_plural, object_is_plural, subject, noun in drawn:
+            place = OBJECTS[noun] if object_is_plural else noun
+            singular = frame.format(subject=subject, object=place)
+            plural = frame.format(subject=SUBJECTS[subject], object=place)
             prompts.append(
                 {
                     "clean": plural if is_plural else singular,
