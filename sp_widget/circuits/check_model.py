@@ -9,10 +9,8 @@ from torch import Tensor
 
 from sp_widget.circuits.ablations import prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
-from sp_widget.engine.edge_engine import Engine
-from sp_widget.engine.node_engine import NodeEngine
-from sp_widget.engine.patch import Patch
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.protocol import Engine, Patch
 from sp_widget.errors import ModelCheckError
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.models.architecture import RunInputs, tolerance
@@ -125,9 +123,7 @@ def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[
     return {str(fn): _gradient_deviation(engine, inputs, patch, fn) for fn in functions}
 
 
-def _gradient_deviation(
-    engine: Engine | NodeEngine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn
-) -> float:
+def _gradient_deviation(engine: Engine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn) -> float:
     """The derivative along a random direction, from the gradient and from two loss values."""
     device = inputs.embed.device
     n_edges, n_prompts = engine.graph.n_edges, inputs.embed.shape[0]

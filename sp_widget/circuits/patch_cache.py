@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 import torch
 
-from sp_widget.engine.patch import Patch
+from sp_widget.engine.protocol import Patch
 
 CacheMode: TypeAlias = Literal["auto", "device", "host", "recompute"]
 """`device`: beside the model. `host`: in main memory, copied for each step. `recompute`: nowhere,

@@ -12,8 +12,8 @@ from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, promp
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.circuits.patch_cache import CacheMode, choose_mode, patch_bytes, store
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
-from sp_widget.engine.patch import Patch
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.protocol import Patch
 from sp_widget.models.architecture import RunInputs
 from sp_widget.types import AblationType
 

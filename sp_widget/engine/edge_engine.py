@@ -1,4 +1,10 @@
-"""Runs one model, plain or patched edge by edge: `patched_run` has the formulas."""
+"""Runs one model, plain or patched edge by edge.
+
+`README.md` beside this file says what is computed. To follow a run: `EdgeEngine.run` takes masks
+through `_Differentiable`, which makes a `PatchedRun` (`patched_run.py`) of their weights
+(`KeptWeights`, below) and of buffers that are kept (`buffers.py`), and takes it forward and, when
+autograd asks, backward; inside single blocks that is `block_run.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,105 +14,56 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sp_widget.engine.block_run import heads_together
-from sp_widget.engine.chunks import BLOCKS_AT_ONCE, chunks_of
-from sp_widget.engine.kept_weights import KeptWeights
-from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
-from sp_widget.engine.patched_run import PatchedRun
-from sp_widget.engine.workspace import Workspace
+from sp_widget.engine.block_run import numbers_on_tapes
+from sp_widget.engine.buffers import Buffers, scratch_size
+from sp_widget.engine.patched_run import BLOCKS_AT_ONCE, PatchedRun, RunSetup, chunks_of
+from sp_widget.engine.plain_run import patch_of_edges, plain_run
+from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.resumable_run import ResumableEdgeRun
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
-from sp_widget.models.nodes import Attention
-from sp_widget.models.scratch import scratch_size
 
 _TOKENS_AT_ONCE = 512
 """Matrix products of fewer rows are slower, and of more rows not much quicker."""
 
-_MLP_COPIES = 8
-"""Tensors of the MLP's hidden size that autograd keeps at most."""
 
-
-class Engine:
-    """Runs one model, patched edge by edge."""
+class EdgeEngine:
+    """The `Engine` that patches edge by edge."""
 
     def __init__(self, architecture: Architecture, graph: Graph) -> None:
         self.architecture = architecture
         self.graph = graph
-        self._free: dict[tuple[object, ...], Workspace] = {}
+        self._free: dict[tuple[object, ...], Buffers] = {}
         self._chunks = chunks_of(graph)
-        self.kept_weights = KeptWeights(graph)
+        self._kept_weights = KeptWeights(graph)
 
-    def on(self, model: Any) -> Engine:
-        """The same graph on a copy of the model."""
-        return Engine(Architecture(model, self.graph.separate_qkv), self.graph)
+    def on(self, model: Any) -> EdgeEngine:
+        """Return an engine with the same graph for a copy of the model."""
+        return EdgeEngine(Architecture(model, self.graph.separate_qkv), self.graph)
 
     # --- plain runs -------------------------------------------------------------------------
 
     @torch.no_grad()
-    def source_outputs(self, run: RunInputs) -> Float[Tensor, "sources batch seq d_model"]:
-        """What every source writes when nothing is patched."""
-        outputs, _, _ = self.plain(run)
+    def plain(self, inputs: RunInputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Run every node unpatched: return source outputs, the stream at each read, logits."""
+        return plain_run(self.architecture, self.graph, inputs)
+
+    def source_outputs(self, inputs: RunInputs) -> Float[Tensor, "sources batch seq d_model"]:
+        """Return what every source writes when nothing is patched."""
+        outputs, _, _ = self.plain(inputs)
         return outputs
 
-    @torch.no_grad()
-    def plain(self, run: RunInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """A plain run through the nodes: source outputs, the stream at each read, logits."""
-        batch, seq, d_model = run.embed.shape
-        outputs = run.embed.new_empty(len(self.graph.srcs), batch, seq, d_model)
-        outputs[0] = resid = run.embed
-        reads = []
-        for block, span, given in zip(
-            self.architecture.blocks, self.graph.spans, run.attention, strict=True
-        ):
-            attention = block.attention
-            reads.append(resid)
-            x = resid.to(block.device).reshape(1, -1, d_model)  # the same for all destinations
-            z = attention.mix(attention.project_in.forward(x)[0], batch, given)
-            written = outputs[span.attn_srcs.start : span.attn_srcs.stop]
-            if attention.post_norm is None:
-                written.view(len(written), -1, d_model).copy_(torch.bmm(z, attention.w_out))
-            else:
-                written[0] = attention.post_norm(heads_together(z, attention, batch))
-            after = self._after_attention(resid, written, attention)
-            reads.append(resid if block.parallel else after)
-            if block.mlp is not None and span.mlp_src is not None:
-                outputs[span.mlp_src] = block.mlp(reads[-1].to(block.device))
-                after = after + outputs[span.mlp_src]
-            resid = after
-        reads.append(resid)
-        return outputs, torch.stack(reads), self.architecture.unembed(resid)
-
-    @staticmethod
-    def _after_attention(resid: Tensor, written: Tensor, attention: Attention) -> Tensor:
-        """The stream behind attention; its bias belongs to no head."""
-        after = resid + written.sum(0)
-        if attention.post_norm is None and attention.b_out is not None:
-            after = after + attention.b_out.to(resid.device)
-        return after
-
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
-        """Prepare patch activations for `forward`."""
-        bases = []
-        resid = sources[0].clone()
-        for block, span in zip(self.architecture.blocks, self.graph.spans, strict=True):
-            attention = block.attention
-            bases.append(resid)
-            written = sources[span.attn_srcs.start : span.attn_srcs.stop]
-            after = self._after_attention(resid, written, attention)
-            bases.append(resid if block.parallel else after)
-            if span.mlp_src is not None:
-                after = after + sources[span.mlp_src]
-            resid = after
-        bases.append(resid)
-        return Patch(sources, torch.stack(bases))
+        """Prepare patch activations for `run`."""
+        return patch_of_edges(self.architecture, self.graph, sources)
 
     @property
     def patch_streams(self) -> int:
-        """How many residual streams a patch holds."""
+        """Return how many residual streams a patch holds."""
         return len(self.graph.srcs) + 2 * len(self.graph.spans) + 1
 
     def runs_at_once(self, inputs: RunInputs) -> int:
-        """How many runs of a small batch should go together as one: see `RunInputs.repeated`."""
+        """Return how many runs of a small batch should go together as one."""
         n_prompts, n_tokens, _ = inputs.embed.shape
         return max(1, _TOKENS_AT_ONCE // (n_prompts * n_tokens))
 
@@ -120,18 +77,15 @@ class Engine:
         positions: Positions = ALL_POSITIONS,
         recompute: bool = False,
     ) -> Float[Tensor, "batch positions d_vocab"]:
-        """Logits with every edge patched by its mask value; differentiable in `masks`.
+        """Return the logits with every edge patched by its mask value; differentiable in `masks`.
 
-        `masks`: one row an example, or one row for all of them. `inputs` may be those of the
-        patch several times over. `recompute`: run every node
-        again in the backward pass instead of keeping what autograd needs of it. Raises
-        `ArgumentError` when each position has its own edges and the prompts have another number
-        of them.
+        `masks`: one row for all prompts, one for each, or one for each of `n` equal parts of the
+        batch. `inputs` may be those of the patch several times over. `recompute`: run every node
+        again in the backward pass instead of keeping what autograd needs of it.
+
+        Raises `ArgumentError` when each position has its own edges and the prompts have another
+        number of them.
         """
-        batch, seq, _ = inputs.embed.shape
-        self.graph.check_prompts(seq)
-        if self.graph.seq_len is not None:
-            masks = masks.expand(batch, -1)
         if not torch.is_grad_enabled():
             # A leaf would make the run keep what only a backward pass needs.
             masks = masks.detach()
@@ -140,76 +94,143 @@ class Engine:
         )
         return logits
 
-    # --- buffers ----------------------------------------------------------------------------
+    def resumable(
+        self,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions = ALL_POSITIONS,
+    ) -> ResumableEdgeRun:
+        """Return a run whose last blocks can be run again with other masks; without gradient.
 
-    def _workspace(self, embed: Tensor, graph: bool) -> Workspace:
-        """Buffers for a batch of this shape: the kept ones, unless another run holds them."""
-        kept = self._free.pop((graph, *embed.shape), None)
-        if kept is not None:
-            return kept
-        n_sources, n_streams, n_grad = self._buffer_rows(graph)
-        n_scratch = self._scratch_rows
-        return Workspace(embed, BLOCKS_AT_ONCE, n_sources, n_streams, n_grad, n_scratch, graph)
+        Raises `ArgumentError` as `run` does.
+        """
+        return ResumableEdgeRun(self, masks, inputs, patch, positions)
 
-    def release(self, run: PatchedRun) -> None:
-        """Keep the buffers of a run for the next one."""
-        key = (run.space.graph, *run.inputs.embed.shape)
-        self._free[key] = run.space
+    # --- for the runs of this package -------------------------------------------------------
 
-    def patched_run(
+    def setup(
         self,
         masks: Float[Tensor, "n edges"],
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
-        recompute: bool,
-        graph: bool,
-    ) -> PatchedRun:
-        """A run in buffers that nobody else uses; see `release`."""
-        return PatchedRun(
-            self.architecture,
-            self.graph,
-            self._chunks,
-            self._workspace(inputs.embed, graph),
-            self.kept_weights.matrices(masks, inputs.embed.dtype),
-            inputs,
-            patch,
-            positions,
-            recompute,
+        *,
+        recompute: bool = False,
+        backward: bool = False,
+    ) -> RunSetup:
+        """Return all that a run needs, with buffers that nobody else uses; see `release`.
+
+        `backward`: whether the run will go backward.
+        """
+        return RunSetup(
+            architecture=self.architecture,
+            graph=self.graph,
+            chunks=self._chunks,
+            buffers=self._buffers(inputs.embed, backward),
+            weights=self.weights(masks, inputs),
+            inputs=inputs,
+            patch=patch,
+            positions=positions,
+            recompute=recompute,
         )
 
-    def _buffer_rows(self, graph: bool) -> tuple[int, int, int]:
-        """Rows of a run's buffers: sources, streams, and sources that go backward together."""
-        chunk_rows = [len(chunk.rows) for chunk in self._chunks]
-        n_streams = sum(chunk_rows) if graph else max(chunk_rows)
-        n_grad = max(len(chunk.srcs) for chunk in self._chunks) if graph else 0
-        return len(self.graph.srcs), n_streams, n_grad
+    def weights(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs
+    ) -> Float[Tensor, "groups dests bases+sources"]:
+        """Return the matrices that a run multiplies with."""
+        return self._kept_weights.matrices(self._rows(masks, inputs), inputs.embed.dtype)
 
-    @property
-    def _scratch_rows(self) -> int:
-        """What a block reads or writes at once, at most."""
-        return max(max(len(span.attn_rows), len(span.attn_srcs)) for span in self.graph.spans)
+    def release(self, run: PatchedRun) -> None:
+        """Keep the buffers of a run for the next one."""
+        key = (run.buffers.backward, *run.inputs.embed.shape)
+        self._free[key] = run.buffers
+
+    def _rows(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs
+    ) -> Float[Tensor, "n_or_batch edges"]:
+        """Return a row for each prompt where each of its tokens has edges of its own."""
+        if self.graph.seq_len is None:
+            return masks
+        batch, seq, _ = inputs.embed.shape
+        self.graph.check_prompts(seq)
+        return masks.repeat_interleave(batch // len(masks), dim=0)
+
+    # --- buffers ----------------------------------------------------------------------------
+
+    def _buffers(self, embed: Tensor, backward: bool) -> Buffers:
+        """Return buffers for a batch of this shape: those kept, unless another run has them."""
+        kept = self._free.pop((backward, *embed.shape), None)
+        return Buffers(embed, **self._sizes(backward), backward=backward) if kept is None else kept
+
+    def _sizes(self, backward: bool) -> dict[str, int]:
+        """Return how many residual streams the buffers of a run have room for."""
+        chunk_rows = [len(chunk.rows) for chunk in self._chunks]
+        return {
+            "bases": BLOCKS_AT_ONCE,
+            "sources": len(self.graph.srcs),
+            "streams": sum(chunk_rows) if backward else max(chunk_rows),
+            "source_grads": max(len(chunk.srcs) for chunk in self._chunks) if backward else 0,
+            "scratch": max(
+                max(len(span.attn_rows), len(span.attn_srcs)) for span in self.graph.spans
+            ),
+        }
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
-        """About how many bytes a differentiable run takes beside its inputs.
+        """Estimate the bytes that a differentiable run takes beside its inputs.
 
         Exact for the buffers; for what autograd keeps inside the nodes, an upper estimate.
         """
         batch, seq, d_model = embed.shape
-        buffers = (BLOCKS_AT_ONCE + sum(self._buffer_rows(graph=True))) * d_model
-        inside = self.kept_inside(seq)
-        kept = max(inside) if recompute else sum(inside)
-        scratch = scratch_size(embed, embed.device, self._scratch_rows)
-        return (batch * seq * (buffers + kept) + scratch) * embed.element_size()
+        sizes = self._sizes(backward=True)
+        scratch = scratch_size(embed, embed.device, sizes.pop("scratch"))
+        on_tapes = numbers_on_tapes(self.architecture, seq)
+        kept = max(on_tapes) if recompute else sum(on_tapes)
+        numbers = batch * seq * (sum(sizes.values()) * d_model + kept) + scratch
+        return numbers * embed.element_size()
 
-    def kept_inside(self, seq: int) -> list[int]:
-        """How many numbers a token autograd keeps inside the nodes of each block, at most."""
-        return [
-            4 * block.attention.project_in.bias.numel()
-            + 4 * block.attention.n_heads * seq
-            + _MLP_COPIES * (self.architecture.d_mlp if block.mlp is not None else 0)
-            for block in self.architecture.blocks
+
+class KeptWeights:
+    """From mask values to the weights of what is kept, `k_ds = 1 - m_ds`, and back with gradients.
+
+    The weights are a `destinations x sources` matrix. The columns of the sources stand behind those
+    of the bases, one for each block of a chunk: 1 where a destination reads that base. Where there
+    is no edge the weight is 0.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        n_dests, n_columns = len(graph.dests), BLOCKS_AT_ONCE + len(graph.srcs)
+        no_edge = torch.zeros(graph.n_positions, n_dests, n_columns)
+        for index, span in enumerate(graph.spans):
+            no_edge[:, span.rows.start : span.rows.stop, index % BLOCKS_AT_ONCE] = 1
+        places = torch.arange(no_edge.numel()).view_as(no_edge)[..., BLOCKS_AT_ONCE:]
+        edges = [
+            places[:, m.rows.start : m.rows.stop, : m.n_sources].flatten() for m in graph.modules
         ]
+        self._by_device = {no_edge.device: (no_edge, torch.cat(edges))}
+
+    def matrices(
+        self, masks: Float[Tensor, "n edges"], dtype: torch.dtype
+    ) -> Float[Tensor, "n*positions dests bases+sources"]:
+        """Return the weights of each row of mask values, in the precision of the model."""
+        no_edge, edges = self._on(masks.device)
+        weights = no_edge.to(dtype).flatten().repeat(len(masks), 1)
+        weights.index_copy_(1, edges, (1 - masks).to(dtype))
+        return weights.view(-1, *no_edge.shape[1:])
+
+    def mask_gradient(
+        self, grad: Float[Tensor, "n*positions dests bases+sources"]
+    ) -> Float[Tensor, "n edges"]:
+        """Return the gradient with respect to the mask values, from that of the matrices."""
+        no_edge, edges = self._on(grad.device)
+        return grad.view(-1, no_edge.numel()).index_select(1, edges).neg_()
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the constants on this device, copied once: copying waits for the device."""
+        if device not in self._by_device:
+            no_edge, edges = next(iter(self._by_device.values()))
+            self._by_device[device] = no_edge.to(device), edges.to(device)
+        return self._by_device[device]
 
 
 class _Differentiable(torch.autograd.Function):
@@ -219,17 +240,20 @@ class _Differentiable(torch.autograd.Function):
     def forward(
         ctx: Any,
         masks: Tensor,
-        engine: Engine,
+        engine: EdgeEngine,
         inputs: RunInputs,
         patch: Patch,
         positions: Positions,
         recompute: bool,
     ) -> Tensor:
         needs_grad = bool(ctx.needs_input_grad[0])
-        run = engine.patched_run(masks, inputs, patch, positions, recompute, needs_grad)
+        setup = engine.setup(
+            masks, inputs, patch, positions, recompute=recompute, backward=needs_grad
+        )
+        run = PatchedRun(setup)
         logits = run.forward()
         if needs_grad:
-            ctx.engine, ctx.run, ctx.dtype = engine, run, masks.dtype
+            ctx.engine, ctx.run, ctx.rows, ctx.dtype = engine, run, len(masks), masks.dtype
         else:
             engine.release(run)
         return logits
@@ -237,6 +261,10 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_logits: Tensor) -> tuple[Tensor | None, ...]:
         # Masks are trained in float32 whatever the precision of the model.
-        grad_masks = ctx.engine.kept_weights.mask_gradient(ctx.run.backward(grad_logits, ctx.dtype))
+        grad_masks = ctx.engine._kept_weights.mask_gradient(
+            ctx.run.backward(grad_logits, ctx.dtype)
+        )
         ctx.engine.release(ctx.run)
+        if len(grad_masks) != ctx.rows:  # One row stands for several prompts.
+            grad_masks = grad_masks.unflatten(0, (ctx.rows, -1)).sum(1)
         return grad_masks, None, None, None, None, None

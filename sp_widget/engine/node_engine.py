@@ -1,6 +1,6 @@
 """The patched run over the graph of residual-stream nodes.
 
-Notation as in `sp_widget.engine.edge_engine`. Behind a sublayer that reads the stream `r` and
+Notation as in `sp_widget.engine.patched_run`. Behind a sublayer that reads the stream `r` and
 writes `c_s`, the stream is replaced by
 
     x = r + sum_s c_s + b + m_0 (a_0 - r) + sum_s m_s (a_s - c_s)
@@ -19,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sp_widget.engine.edge_engine import Engine
-from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.block_run import numbers_on_tapes
+from sp_widget.engine.plain_run import plain_run
+from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
 from sp_widget.graph.base_graph import DestModule
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.graph.node_graph import NodeGraph
@@ -32,33 +33,32 @@ _STREAM_COPIES = 3
 
 
 class NodeEngine:
-    """Runs one model, patched node by node; the interface is that of `Engine`."""
+    """The `Engine` that patches node by node."""
 
     def __init__(self, architecture: Architecture, graph: NodeGraph) -> None:
         self.architecture = architecture
         self.graph = graph
-        # A plain run is the same for both graphs.
-        self._edges = Engine(architecture, Graph(architecture.shapes))
+        self._edge_graph = Graph(architecture.shapes)
 
     def on(self, model: Any) -> NodeEngine:
-        """The same graph on a copy of the model."""
+        """Return an engine with the same graph for a copy of the model."""
         return NodeEngine(Architecture(model, separate_qkv=True), self.graph)
 
     @torch.no_grad()
-    def source_outputs(self, run: RunInputs) -> Float[Tensor, "sources batch seq d_model"]:
-        """What every source writes, or is as a stream, when nothing is patched."""
-        outputs, _, _ = self.plain(run)
-        return outputs
-
-    @torch.no_grad()
-    def plain(self, run: RunInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """A plain run through the nodes: source outputs, the stream at each read, logits."""
-        outputs, reads, logits = self._edges.plain(run)
-        by_name = {s.name: out for s, out in zip(self._edges.graph.srcs, outputs, strict=True)}
+    def plain(self, inputs: RunInputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Run every node unpatched: return source outputs, the stream at each read, logits."""
+        # The same as for edges; and the streams between sublayers are sources.
+        outputs, reads, logits = plain_run(self.architecture, self._edge_graph, inputs)
+        by_name = {s.name: out for s, out in zip(self._edge_graph.srcs, outputs, strict=True)}
         for index in range(len(self.architecture.blocks)):
             by_name[f"Resid Mid {index}"] = reads[2 * index + 1]
             by_name[f"Resid Post {index}"] = reads[2 * index + 2]
         return torch.stack([by_name[src.name] for src in self.graph.srcs]), reads, logits
+
+    def source_outputs(self, inputs: RunInputs) -> Float[Tensor, "sources batch seq d_model"]:
+        """Return what every source writes, or is as a stream, when nothing is patched."""
+        outputs, _, _ = self.plain(inputs)
+        return outputs
 
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
         """Prepare patch activations for `run`: nothing else is needed of them."""
@@ -66,11 +66,11 @@ class NodeEngine:
 
     @property
     def patch_streams(self) -> int:
-        """How many residual streams a patch holds."""
+        """Return how many residual streams a patch holds."""
         return len(self.graph.srcs)
 
     def runs_at_once(self, inputs: RunInputs) -> int:
-        """One: `run` takes the prompts of the patch once."""
+        """Return 1: `run` takes the prompts of the patch once."""
         return 1
 
     def run(
@@ -81,37 +81,111 @@ class NodeEngine:
         positions: Positions = ALL_POSITIONS,
         recompute: bool = False,
     ) -> Float[Tensor, "batch positions d_vocab"]:
-        """Logits with every edge patched by its mask value: see `Engine.run`."""
+        """Return the logits with every edge patched by its mask value: see `Engine.run`."""
         self.graph.check_prompts(inputs.embed.shape[1])
-        run_block = _rerun_block if recompute else _run_block
+        blocks = range(len(self.architecture.blocks))
 
         def logits(masks: Tensor) -> Tensor:
-            split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
-            stream = inputs.embed
-            for block, given, modules in zip(
-                self.architecture.blocks, inputs.attention, self.graph.blocks, strict=True
-            ):
-                # The blocks of a model may be on several devices.
-                stream = stream.to(block.device)
-                sublayers = [
-                    _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
-                    for m in modules
-                ]
-                stream = run_block(block, stream, given, sublayers)
+            stream = self._through(blocks, inputs.embed, masks, inputs, patch, recompute)
             return self.architecture.unembed(stream[:, positions].to(inputs.embed.device))
 
         result: Tensor = _MasksOnly.apply(masks, logits)  # type: ignore[no-untyped-call]
         return result
 
+    def resumable(
+        self,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions = ALL_POSITIONS,
+    ) -> ResumableNodeRun:
+        """Return a run whose last blocks can be run again with other masks: see `Engine`."""
+        self.graph.check_prompts(inputs.embed.shape[1])
+        return ResumableNodeRun(self, masks, inputs, patch, positions)
+
+    def _through(
+        self,
+        blocks: range,
+        stream: Float[Tensor, "batch seq d_model"],
+        masks: Float[Tensor, "n edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        recompute: bool = False,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """Return the stream behind these blocks from the one before them."""
+        split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
+        run_block = _rerun_block if recompute else _run_block
+        for index in blocks:
+            block = self.architecture.blocks[index]
+            # The blocks of a model may be on several devices.
+            stream = stream.to(block.device)
+            sublayers = [
+                _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
+                for m in self.graph.blocks[index]
+            ]
+            stream = run_block(block, stream, inputs.attention[index], sublayers)
+        return stream
+
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
-        """About how many bytes a differentiable run takes beside its inputs: rather more."""
+        """Estimate the bytes that a differentiable run takes beside its inputs, rather too high."""
         batch, seq, d_model = embed.shape
         # Measured: half of the most that the nodes of a block keep, and the streams between them.
-        inside = [n // 2 + _STREAM_COPIES * d_model for n in self._edges.kept_inside(seq)]
+        inside = [
+            n // 2 + _STREAM_COPIES * d_model for n in numbers_on_tapes(self.architecture, seq)
+        ]
         kept = max(inside) + len(inside) * d_model if recompute else sum(inside)
         # The gradient of the stream comes from every head's queries, keys and values at once.
         rows = max(len(block.attention.project_in.weight) for block in self.architecture.blocks)
         return batch * seq * (kept + rows * d_model) * embed.element_size()
+
+
+class ResumableNodeRun:
+    """The `ResumableRun` of the node engine.
+
+    All that a block needs of those before it is the stream that enters it.
+    """
+
+    def __init__(
+        self,
+        engine: NodeEngine,
+        masks: Float[Tensor, " edges"],
+        inputs: RunInputs,
+        patch: Patch,
+        positions: Positions,
+    ) -> None:
+        self._engine, self._masks = engine, masks.detach()
+        self._inputs, self._patch, self._positions = inputs, patch, positions
+        self._streams = [inputs.embed]
+        """What enters each block, and what leaves the last one, as far as they were run."""
+
+    @torch.no_grad()
+    def run(self, masks: Float[Tensor, "n edges"]) -> Float[Tensor, "n batch positions d_vocab"]:
+        """Return the logits with each of these rows of masks, one run after the other."""
+        return torch.stack([self._run(row) for row in masks])
+
+    def _run(self, masks: Float[Tensor, " edges"]) -> Float[Tensor, "batch positions d_vocab"]:
+        first, n_blocks = self._first_block(masks), len(self._engine.architecture.blocks)
+        for block in range(len(self._streams) - 1, first):
+            self._streams.append(self._through(range(block, block + 1), self._masks))
+        end = self._through(range(first, n_blocks), masks)[:, self._positions]
+        return self._engine.architecture.unembed(end.to(self._inputs.embed.device))
+
+    def keep(self, masks: Float[Tensor, " edges"]) -> None:
+        """Let the next runs start from these masks; runs no block until one of them needs it."""
+        del self._streams[self._first_block(masks) + 1 :]
+        self._masks = masks.detach()
+
+    def _through(self, blocks: range, masks: Float[Tensor, " edges"]) -> Tensor:
+        stream = self._streams[blocks.start]
+        return self._engine._through(blocks, stream, masks.unsqueeze(0), self._inputs, self._patch)
+
+    def _first_block(self, masks: Float[Tensor, " edges"]) -> int:
+        """Return the first block with other masks than those that are kept."""
+        ours, kept = self._engine.graph.split(masks), self._engine.graph.split(self._masks)
+        for index, modules in enumerate(self._engine.graph.blocks):
+            if any(not torch.equal(ours[m.name], kept[m.name]) for m in modules):
+                return index
+        return len(self._engine.graph.blocks)
 
 
 def _slice(module: DestModule) -> slice:
@@ -126,7 +200,7 @@ class _Sublayer(NamedTuple):
     patched: Float[Tensor, "sources batch seq d_model"]
 
     def kept(self, sources: slice) -> Float[Tensor, "n positions some"]:
-        """How much is kept of what some sources write now."""
+        """Return how much is kept of what some sources write now."""
         return 1 - self.masks[..., sources]
 
     def behind(
@@ -134,7 +208,7 @@ class _Sublayer(NamedTuple):
         stream: Float[Tensor, "batch seq d_model"],
         written: Float[Tensor, "batch seq d_model"],
     ) -> Float[Tensor, "batch seq d_model"]:
-        """The stream behind the sublayer. `written`: biases, and what is kept of each source."""
+        """Return the stream behind the sublayer. `written`: biases, and what is kept of sources."""
         patched = torch.einsum("bts,sbtd->btd", self.masks, self.patched)
         return self.kept(slice(1)) * stream + written + patched
 
@@ -145,7 +219,7 @@ def _run_block(
     given: AttentionInputs,
     sublayers: list[_Sublayer],
 ) -> Float[Tensor, "batch seq d_model"]:
-    """The stream behind a block."""
+    """Return the stream behind a block."""
     first, last = sublayers[0], sublayers[-1]
     n_written = 1 if block.attention.post_norm is not None else block.attention.n_heads
     written = _attend(block.attention, stream, given, first.kept(slice(1, 1 + n_written)))
@@ -158,7 +232,7 @@ def _run_block(
 
 
 def _rerun_block(*arguments: Any) -> Float[Tensor, "batch seq d_model"]:
-    """`_run_block`, which runs again in the backward pass: nothing inside it is kept."""
+    """Do `_run_block`, and again in the backward pass: nothing inside it is kept."""
     stream: Tensor = checkpoint(
         _run_block, *arguments, use_reentrant=False, preserve_rng_state=False
     )
@@ -171,7 +245,7 @@ def _attend(
     given: AttentionInputs,
     kept: Float[Tensor, "n positions sources"],
 ) -> Float[Tensor, "batch seq d_model"]:
-    """What attention writes when only so much is kept of each head, or of their normed sum.
+    """Return what attention writes when only so much is kept of each head, or of their normed sum.
 
     A head's result is linear in what it mixes, so it need not be made for each head alone.
     """

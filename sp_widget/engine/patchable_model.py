@@ -1,4 +1,4 @@
-"""A model whose edges can be patched."""
+"""A model whose edges can be patched, and the mode in which calling it patches them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sp_widget.data.prompts import is_whole_number
-from sp_widget.engine.edge_engine import Engine
+from sp_widget.engine.edge_engine import EdgeEngine
 from sp_widget.engine.node_engine import NodeEngine
-from sp_widget.engine.patch import ALL_POSITIONS, Patch
+from sp_widget.engine.protocol import ALL_POSITIONS, Engine, Patch
 from sp_widget.errors import ArgumentError, UnsupportedModelError
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, SrcNode
 from sp_widget.graph.node_graph import NodeGraph
@@ -44,8 +44,8 @@ class PatchableModel:
     ) -> None:
         self.wrapped_model: Any = wrapped_model
         self.graph = graph
-        self.engine = (
-            Engine(architecture, graph)
+        self.engine: Engine = (
+            EdgeEngine(architecture, graph)
             if isinstance(graph, Graph)
             else NodeEngine(architecture, graph)
         )

@@ -1,6 +1,6 @@
 """The patched run: forward and backward over the graph, at about the cost of a plain run.
 
-Notation, for one example at one token position (method and names: see `docs/method.md`):
+Notation, for one example at one token position (README.md beside this file has more of it):
 
     c_s    what source s writes in the current run       a_s    its patch activation
     D_s    = c_s - a_s, the buffer of differences        m_ds   mask value of the edge s -> d
@@ -13,15 +13,21 @@ With `base_d = sum_s a_s + biases`, the stream that d would read if every edge w
 
 so the ordinary stream need not be carried along, and its gradient comes for free.
 
-A few blocks go together, a chunk. What all of them read from the blocks before is one product: the
-inputs of all heads' queries, keys and values, and the MLPs' share of it. Their bases are rows of
-the buffer like any source, each read with weight 1 by its own block. Inside a chunk, the second
-half of the blocks reads from the first in one product, and so on down to single blocks. Going back,
-the gradient of a stream takes the stream's place, and what the sources of a chunk get is collected
-from all later streams at once.
+1. `forward`, a few blocks at a time: what all of them read of the blocks before is one product.
+   Their bases are rows of the buffer like any source, each read with weight 1 by its own block.
+   Inside such a chunk the second half reads of the first in one product, and so on down to single
+   blocks, which run their nodes and write their D_s.
+2. `Resid End` reads every D_s; its logits are those of the run.
+3. `backward`, from the last chunk to the first: what the sources of a chunk get from all later
+   destinations is one product. Inside the chunk, the halves in the opposite order; each block
+   overwrites the streams that it read with their gradients. One more product of these with the
+   D_s gives the gradients of the chunk's weights.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -30,71 +36,129 @@ from torch import Tensor
 from sp_widget.engine.block_run import (
     BlockTape,
     attend,
-    back_through_attention,
-    back_through_mlp,
+    attention_backward_in_place,
+    mlp_backward,
     with_mlp,
     written_by_attention,
 )
-from sp_widget.engine.chunks import Chunk, halves
-from sp_widget.engine.patch import ALL_POSITIONS, Patch, Positions
-from sp_widget.engine.products import multiply
-from sp_widget.engine.workspace import Workspace, by_group
+from sp_widget.engine.buffers import Buffers, by_group, multiply
+from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
 
+BLOCKS_AT_ONCE = 4
+"""More of them make larger and quicker products with the masks, but larger buffers."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Blocks that go together."""
+
+    blocks: range
+    rows: range
+    """All their destinations."""
+    later_rows: range
+    """The destinations of all later blocks."""
+    srcs: range
+    """All their sources; those before are what the blocks before them write."""
+    n_read: int
+    """The first so many sources are read by one of their destinations."""
+
+
+def chunks_of(graph: Graph) -> tuple[Chunk, ...]:
+    """Return all blocks, a few at a time."""
+    spans = graph.spans
+    chunks = []
+    for start in range(0, len(spans), BLOCKS_AT_ONCE):
+        stop = min(start + BLOCKS_AT_ONCE, len(spans))
+        n_sources = spans[stop].n_sources if stop < len(spans) else len(graph.srcs)
+        rows = range(spans[start].rows.start, spans[stop - 1].rows.stop)
+        chunks.append(
+            Chunk(
+                blocks=range(start, stop),
+                rows=rows,
+                later_rows=range(rows.stop, graph.end_row),
+                srcs=range(spans[start].n_sources, n_sources),
+                n_read=max(m.n_sources for m in graph.modules if m.rows.start in rows),
+            )
+        )
+    return tuple(chunks)
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What a patched run is made of."""
+
+    architecture: Architecture
+    graph: Graph
+    chunks: tuple[Chunk, ...]
+    buffers: Buffers
+    """No other run uses them."""
+    weights: Float[Tensor, "groups dests bases+sources"]
+    """A group is what shares its mask values: all prompts (1), each of some equal parts of the
+    batch, each prompt (batch), or each token of each prompt (batch x seq)."""
+    inputs: RunInputs
+    patch: Patch
+    positions: Positions
+    """Where logits are wanted."""
+    recompute: bool
+
 
 class PatchedRun:
-    """One run: `forward`, and then once `backward`, if it was made with a graph.
+    """One run: `forward`, and then once `backward`, if its buffers are for both."""
 
-    `weights`: `[groups, dests, bases + sources]`, where a group is what shares its mask values:
-    all prompts (1), each prompt (batch) or each token of each prompt (batch x seq).
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        graph: Graph,
-        chunks: tuple[Chunk, ...],
-        space: Workspace,
-        weights: Float[Tensor, "groups dests bases+sources"],
-        inputs: RunInputs,
-        patch: Patch,
-        positions: Positions,
-        recompute: bool,
-    ) -> None:
-        self._architecture, self._graph, self._chunks = architecture, graph, chunks
-        self.space, self.inputs = space, inputs
-        self._weights, self._groups = weights, weights.shape[0]
-        self._kept = space.of_sources(weights)
-        self._patch, self._positions, self._recompute = patch, positions, recompute
-        self._blocks: list[BlockTape | None] = []
-        """`None` where a block's nodes are run again on the way back, which empties the list."""
+    def __init__(self, setup: RunSetup) -> None:
+        self._architecture, self._graph = setup.architecture, setup.graph
+        self._chunks, self.buffers, self.inputs = setup.chunks, setup.buffers, setup.inputs
+        self._weights, self._groups = setup.weights, len(setup.weights)
+        self._kept = of_sources(setup.weights)
+        self._patch, self._positions = setup.patch, setup.positions
+        self._first_block = 0
+        self._keeps_tapes = self.buffers.backward and not setup.recompute
+        self._tapes: list[BlockTape | None] = []
+        """`None` where the nodes of a block are run again in `backward`, which empties the list."""
         self._end: tuple[Tensor, Tensor]
         """The stream that `Resid End` reads, and the logits."""
 
     def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
-        """Logits, without a graph: the way back is `backward`."""
-        space, patch = self.space, self._patch
-        patch.write_difference(slice(1), self.inputs.embed.unsqueeze(0), space.diff[:1])
-        for chunk in self._chunks:
-            self._read(chunk)
-            self._blocks_forward(chunk.blocks)
-        # Only where logits are wanted: `Resid End` reads every source, and often needs one token.
-        base = patch.base(-1, len(self.inputs.embed))[:, self._positions]
-        resid = base + self._read_end()
-        with torch.set_grad_enabled(space.graph):
-            resid.requires_grad_(space.graph)
+        """Return the logits, without a graph: `backward` is written out."""
+        self.write_start()
+        self.run_blocks(range(self._first_block, len(self._graph.spans)))
+        resid, backward = self._read_end(), self.buffers.backward
+        with torch.set_grad_enabled(backward):
+            resid.requires_grad_(backward)
             logits = self._architecture.unembed(resid)
         self._end = resid, logits
         return logits.detach()
+
+    def write_start(self) -> None:
+        """Write the difference of what enters block 0, the one source before all blocks."""
+        start = self.inputs.embed.unsqueeze(0)
+        _write_difference(self._patch, slice(1), start, self.buffers.diff[:1])
+
+    def run_blocks(self, blocks: range) -> None:
+        """Run these blocks; the start and the blocks before them have been run."""
+        for together in self._chunks_of(blocks):
+            self._read(together)
+            self._blocks_forward(together)
+
+    def _chunks_of(self, blocks: range) -> Iterator[range]:
+        """Yield these blocks, as many at a time as go together."""
+        for chunk in self._chunks:
+            together = range(
+                max(blocks.start, chunk.blocks.start), min(blocks.stop, chunk.blocks.stop)
+            )
+            if together:
+                yield together
 
     def _blocks_forward(self, blocks: range) -> None:
         """Run these blocks, whose streams lack what these blocks write."""
         if len(blocks) == 1:
             tape = self._block_forward(blocks[0])
-            self._blocks.append(None if self._recompute else tape)
+            if self.buffers.backward:
+                self._tapes.append(tape if self._keeps_tapes else None)
             return
-        first, second = halves(blocks)
+        first, second = _halves(blocks)
         self._blocks_forward(first)
         self._add_product(self._rows(second), self._srcs(first))
         self._blocks_forward(second)
@@ -102,21 +166,20 @@ class PatchedRun:
     def _block_forward(self, index: int) -> BlockTape:
         """Run the nodes of one block, and write their differences."""
         block, span = self._architecture.blocks[index], self._graph.spans[index]
-        diff, streams = self.space.diff, self.space.streams(span.rows)
-        graph = self.space.graph and not self._recompute
-        n_rows = len(span.attn_rows)
-        tape = attend(block, streams[:n_rows], self.inputs.attention[index], graph)
-        first, scratch = span.attn_srcs.start, self.space.scratch(block.device)
+        diff, streams = self.buffers.diff, self.buffers.streams(span.rows)
+        attended, graph = streams[: len(span.attn_rows)], self._keeps_tapes
+        tape = attend(block, attended, self.inputs.attention[index], graph)
+        first, scratch = span.attn_srcs.start, self.buffers.scratch(block.device)
         for heads, written in written_by_attention(block, tape, scratch):
             srcs = slice(first + heads.start, first + heads.stop)
             written = written.to(diff.device).view_as(diff[srcs])
-            self._patch.write_difference(srcs, written, diff[srcs])
+            _write_difference(self._patch, srcs, written, diff[srcs])
         if span.mlp_row is None or span.mlp_src is None:
             return tape
         if not block.parallel:
             # Its base has the attention of its own block in it.
             both = slice(2 * index, 2 * index + 2)
-            before, after = self._patch.base(both, len(self.inputs.embed))
+            before, after = _bases(self._patch, both, len(self.inputs.embed))
             streams[-1] += after - before
             self._add_product(range(span.mlp_row, span.mlp_row + 1), span.attn_srcs)
         at = self._mlp_positions(index)
@@ -124,91 +187,101 @@ class PatchedRun:
         assert tape.mlp_out is not None
         own = slice(span.mlp_src, span.mlp_src + 1)
         written = tape.mlp_out.detach().to(diff.device).unsqueeze(0)
-        self._patch.write_difference(own, written, diff[own][:, :, at], at)
+        _write_difference(self._patch, own, written, diff[own][:, :, at], at)
         return tape
 
     def _mlp_positions(self, index: int) -> Positions:
-        """The last MLP is read by `Resid End` alone: it runs only where logits are wanted."""
+        """Return where the MLP of a block runs: the last one, which `Resid End` alone reads, only
+        where logits are wanted."""
         return self._positions if index == len(self._graph.spans) - 1 else ALL_POSITIONS
 
     def backward(
         self, grad_logits: Float[Tensor, "batch positions d_vocab"], dtype: torch.dtype
     ) -> Float[Tensor, "groups dests bases+sources"]:
-        """Gradient of the loss with respect to `weights`, in `dtype`, wherever there is an edge."""
+        """Return the gradient of the loss with respect to the weights, in `dtype`; only where there
+        is an edge does it mean anything."""
         resid, logits = self._end
         (grad_resid,) = torch.autograd.grad(logits, resid, grad_logits)
         grad_weights = torch.empty_like(self._weights, dtype=dtype)
-        grad_kept = self.space.of_sources(grad_weights)
+        grad_kept = of_sources(grad_weights)
         grad_kept[:, -1] = 0  # Of `Resid End` where no logits are wanted.
-        self._pull_end_weights(grad_resid, grad_kept)
+        self._end_weight_grads(grad_resid, grad_kept)
 
         for chunk in reversed(self._chunks):
-            grad = self.space.grad[: len(chunk.srcs)]
-            self._collect(grad, grad_resid, chunk)
+            grad = self.buffers.source_grads[: len(chunk.srcs)]
+            self._later_source_grads(grad, grad_resid, chunk)
             self._blocks_backward(chunk.blocks, grad)
-            self._pull_weights(grad_kept, chunk)
+            self._weight_grads(grad_kept, chunk)
         return grad_weights
 
     def _blocks_backward(self, blocks: range, grad: Tensor) -> None:
-        """Turn the streams that these blocks read into their gradients.
+        """Overwrite the streams that these blocks read with their gradients.
 
         `grad`: of what they write, `[their sources, batch, seq, d_model]`, from all later blocks.
         """
         if len(blocks) == 1:
             self._block_backward(blocks[0], grad)
             return
-        first, second = halves(blocks)
+        first, second = _halves(blocks)
         rows, srcs = self._rows(second), self._srcs(first)
         self._blocks_backward(second, grad[len(srcs) :])
-        self._pull_sources(grad[: len(srcs)], rows, srcs)
+        self._source_grads(grad[: len(srcs)], rows, srcs)
         self._blocks_backward(first, grad[: len(srcs)])
 
     def _rows(self, blocks: range) -> range:
-        """All destinations of consecutive blocks."""
+        """Return all destinations of consecutive blocks."""
         spans = self._graph.spans
         return range(spans[blocks[0]].rows.start, spans[blocks[-1]].rows.stop)
 
     def _srcs(self, blocks: range) -> range:
-        """What consecutive blocks write, where blocks of the same chunk follow."""
+        """Return what consecutive blocks write, where blocks of the same chunk follow."""
         spans = self._graph.spans
         return range(spans[blocks[0]].n_sources, spans[blocks.stop].n_sources)
 
     def _block_backward(self, index: int, grad: Tensor) -> None:
-        """Turn the streams that a block reads into their gradients, from those of what it writes.
+        """Overwrite the streams that a block reads with their gradients.
 
-        `grad`: `[sources of this block and later ones, batch, seq, d_model]`.
+        `grad`: of what they write, `[sources of this block and later ones, batch, seq, d_model]`.
         """
         block, span = self._architecture.blocks[index], self._graph.spans[index]
-        streams, at = self.space.streams(span.rows), self._mlp_positions(index)
+        streams, at = self.buffers.streams(span.rows), self._mlp_positions(index)
         attended, n_sources = streams[: len(span.attn_rows)], len(span.attn_srcs)
-        tape = self._blocks.pop()  # What a block kept is free as soon as its turn is over.
+        tape = self._tapes.pop()  # What a block kept is free as soon as its turn is over.
         if tape is None:
             tape = attend(block, attended, self.inputs.attention[index], graph=True)
             tape = with_mlp(block, tape, streams[-1][:, at], graph=True)
         if span.mlp_row is not None:
-            grad_mlp_in = back_through_mlp(block, tape, grad[n_sources][:, at])
+            grad_mlp_in = mlp_backward(block, tape, grad[n_sources][:, at])
             if at != ALL_POSITIONS:
                 streams[-1].zero_()
             streams[-1][:, at] = grad_mlp_in
             if not block.parallel:
                 row = range(span.mlp_row, span.mlp_row + 1)
-                self._pull_sources(grad[:n_sources], row, span.attn_srcs)
-        scratch = self.space.scratch(block.device)
-        back_through_attention(block, tape, grad[:n_sources], attended, scratch)
+                self._source_grads(grad[:n_sources], row, span.attn_srcs)
+        scratch = self.buffers.scratch(block.device)
+        attention_backward_in_place(block, tape, attended, grad[:n_sources], scratch)
 
     # --- products with the masks ------------------------------------------------------------
 
-    def _read(self, chunk: Chunk) -> None:
-        """What the blocks of a chunk read from their bases and from the blocks before them."""
-        space, rows = self.space, chunk.rows
-        space.start_at(rows.start)
-        bases = slice(2 * chunk.blocks.start, 2 * chunk.blocks.stop, 2)
-        space.bases[: len(chunk.blocks)] = self._patch.base(bases, space.bases.shape[1])
-        n_cols = len(space.bases) + chunk.srcs.start
+    def _read(self, blocks: range) -> None:
+        """Write what blocks of a chunk read from their bases and from the blocks before them."""
+        rows = self._rows(blocks)
+        self.buffers.start_at(rows.start)
+        n_sources = self._graph.spans[blocks.start].n_sources
+        self._read_from(n_sources, blocks, self.buffers.streams(rows))
+
+    def _read_from(
+        self, n_sources: int, blocks: range, out: Float[Tensor, "rows batch seq d_model"]
+    ) -> None:
+        """Write what blocks of a chunk read from their bases and from so many first sources."""
+        rows, n_cols = self._rows(blocks), BLOCKS_AT_ONCE + n_sources
+        first = blocks.start % BLOCKS_AT_ONCE
+        bases = _bases(self._patch, slice(2 * blocks.start, 2 * blocks.stop, 2), out.shape[1])
+        self.buffers.bases[first : first + len(blocks)] = bases
         self._multiply(
             self._weights[:, rows.start : rows.stop, :n_cols],
-            by_group(space.rows[:n_cols], self._groups),
-            by_group(space.streams(rows), self._groups),
+            by_group(self.buffers.read[:n_cols], self._groups),
+            by_group(out, self._groups),
             add=False,
         )
 
@@ -216,70 +289,116 @@ class PatchedRun:
         """Add to the streams of `rows` what they read from `srcs`."""
         if len(srcs) == 0:
             return
-        diff = by_group(self.space.diff[srcs.start : srcs.stop], self._groups)
-        streams = by_group(self.space.streams(rows), self._groups)
+        diff = by_group(self.buffers.diff[srcs.start : srcs.stop], self._groups)
+        streams = by_group(self.buffers.streams(rows), self._groups)
         self._multiply(self._between(rows, srcs), diff, streams, add=True)
 
-    def _pull_weights(self, grad_kept: Tensor, chunk: Chunk) -> None:
-        """Gradients of the weights of all that a chunk reads, whose streams are gradients by now.
+    def _weight_grads(self, grad_kept: Tensor, chunk: Chunk) -> None:
+        """Write the gradients of the weights of all that a chunk reads, which has gone backward.
 
         In one product, although a block reads no later one of its chunk: that is as quick.
         """
         srcs = slice(chunk.n_read)
-        pulled = by_group(self.space.streams(chunk.rows), self._groups)
-        diff = by_group(self.space.diff[srcs], self._groups)
+        stream_grads = by_group(self.buffers.stream_grads(chunk.rows), self._groups)
+        diff = by_group(self.buffers.diff[srcs], self._groups)
         target = grad_kept[:, chunk.rows.start : chunk.rows.stop, srcs]
-        target.copy_(torch.bmm(pulled, diff.transpose(1, 2)))
+        target.copy_(torch.bmm(stream_grads, diff.transpose(1, 2)))
 
-    def _pull_sources(self, grad: Tensor, rows: range, srcs: range, add: bool = True) -> None:
-        """Write to `grad`, or add to it, what `rows` give back to `srcs`.
+    def _source_grads(self, grad: Tensor, rows: range, srcs: range, add: bool = True) -> None:
+        """Write to `grad`, or add to it, the gradients of `srcs` that come from `rows`.
 
         `grad`: `[srcs, batch, seq, d_model]`.
         """
         if len(srcs) == 0:
             return
-        pulled = by_group(self.space.streams(rows), self._groups)
+        stream_grads = by_group(self.buffers.stream_grads(rows), self._groups)
         weights = self._between(rows, srcs).transpose(1, 2)
-        self._multiply(weights, pulled, by_group(grad, self._groups), add=add)
+        self._multiply(weights, stream_grads, by_group(grad, self._groups), add=add)
 
     def _multiply(self, left: Tensor, right: Tensor, out: Tensor, add: bool) -> None:
-        multiply(left, right, out, self.space.scratch(out.device), add=add)
+        multiply(left, right, out, self.buffers.scratch(out.device), add=add)
 
     def _between(self, rows: range, srcs: range) -> Float[Tensor, "groups rows srcs"]:
         return self._kept[:, rows.start : rows.stop, srcs.start : srcs.stop]
 
-    def _collect(self, grad: Tensor, grad_resid: Tensor, chunk: Chunk) -> None:
-        """Write to `grad` what all later destinations give back to the sources of a chunk."""
-        srcs, later = chunk.srcs, range(chunk.rows.stop, self._graph.end_row)
-        if len(later) == 0:
-            grad.zero_()
+    def _later_source_grads(self, grad: Tensor, grad_resid: Tensor, chunk: Chunk) -> None:
+        """Write to `grad` the gradients of a chunk's sources that come from later destinations."""
+        srcs = chunk.srcs
+        if chunk.later_rows:
+            self._source_grads(grad, chunk.later_rows, srcs, add=False)
         else:
-            self._pull_sources(grad, later, srcs, add=False)
-        row = self._end_row(self._kept)
-        weights = row[..., srcs.start : srcs.stop].movedim(-1, 0)  # [srcs, groups...]
-        shape = (len(srcs), *weights.shape[1:], *[1] * (grad_resid.dim() - weights.dim() + 1))
-        grad[:, :, self._positions].addcmul_(weights.reshape(shape), grad_resid)
+            grad.zero_()
+        # A group is some prompts, or a token of one: [srcs, groups, prompts, positions, d_model].
+        row = self._end_row(self._kept[..., srcs.start : srcs.stop]).movedim(-1, 0)
+        weights = row.unsqueeze(2).reshape(*row.shape[:2], 1, -1, 1)
+        at = grad[:, :, self._positions].unflatten(1, (row.shape[1], -1))
+        at.addcmul_(weights, grad_resid.unflatten(0, (row.shape[1], -1)))
 
     def _end_row(self, weights: Float[Tensor, "groups dests sources"]) -> Tensor:
-        """A view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
+        """Return a view of the row of `Resid End`: `[groups, sources]`, or for token-wise edges
         `[batch, positions, sources]`."""
         row = weights[:, -1]
         if self._graph.seq_len is None:
             return row
-        return row.view(len(self.inputs.embed), -1, row.shape[-1])[:, self._positions]
+        tokens: Tensor = row.unflatten(0, (-1, self._graph.n_positions))
+        return tokens[:, self._positions]
 
     def _read_end(self) -> Float[Tensor, "batch positions d_model"]:
-        """What `Resid End` reads beside its base."""
-        at = self.space.diff[:, :, self._positions]
-        row = self._end_row(self._kept).flatten(0, -2)
-        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), -1).transpose(0, 1)
+        """Return the stream that `Resid End` reads.
+
+        Only where logits are wanted: it reads every source, and often needs one token.
+        """
+        return self._end_base() + self._end_from(range(len(self.buffers.diff)))
+
+    def _end_base(self) -> Float[Tensor, "batch positions d_model"]:
+        """Return the base of `Resid End`."""
+        return _bases(self._patch, -1, len(self.inputs.embed))[:, self._positions]
+
+    def _end_from(self, srcs: range) -> Float[Tensor, "batch positions d_model"]:
+        """Return what `Resid End` reads from some sources beside its base."""
+        at = self.buffers.diff[srcs.start : srcs.stop, :, self._positions]
+        row = self._end_row(self._kept[..., srcs.start : srcs.stop]).flatten(0, -2)
+        columns = at.shape[1:].numel() // len(row)
+        out = row.unsqueeze(1) @ at.reshape(len(at), len(row), columns).transpose(0, 1)
         return out.view(at.shape[1:])
 
-    def _pull_end_weights(self, grad_resid: Tensor, grad_kept: Tensor) -> None:
-        """Gradients of the masks of `Resid End`."""
-        at = self.space.diff[:, :, self._positions]
+    def _end_weight_grads(self, grad_resid: Tensor, grad_kept: Tensor) -> None:
+        """Write the gradients of the weights of `Resid End`."""
+        at = self.buffers.diff[:, :, self._positions]
         target = self._end_row(grad_kept)
         n_groups = target.shape[:-1].numel()
         flat = at.reshape(len(at), n_groups, -1).transpose(0, 1)
-        pulled = grad_resid.reshape(n_groups, 1, -1)
-        target.copy_((pulled @ flat.transpose(1, 2)).view_as(target))
+        stream_grads = grad_resid.reshape(n_groups, 1, -1)
+        target.copy_((stream_grads @ flat.transpose(1, 2)).view_as(target))
+
+
+def of_sources(
+    weights: Float[Tensor, "groups dests bases+sources"],
+) -> Float[Tensor, "groups dests sources"]:
+    """Return weights without those of the bases."""
+    return weights[..., BLOCKS_AT_ONCE:]
+
+
+def _halves(blocks: range) -> tuple[range, range]:
+    """Return two or more blocks, cut in the middle."""
+    middle = blocks.start + len(blocks) // 2
+    return range(blocks.start, middle), range(middle, blocks.stop)
+
+
+def _write_difference(
+    patch: Patch,
+    srcs: slice,
+    values: Float[Tensor, "srcs batch positions d_model"],
+    out: Float[Tensor, "srcs batch positions d_model"],
+    positions: Positions = ALL_POSITIONS,
+) -> None:
+    """Write c_s - a_s. The batch may be that of the patch several times, one after the other."""
+    patched = patch.sources[srcs][:, :, positions].unsqueeze(1)
+    runs = (-1, patched.shape[2])
+    torch.sub(values.unflatten(1, runs), patched, out=out.unflatten(1, runs))
+
+
+def _bases(patch: Patch, index: int | slice, batch: int) -> Float[Tensor, "... batch seq d_model"]:
+    """Return bases, for a batch of so many prompts."""
+    bases = patch.bases[index]
+    return bases.repeat(*[1] * (bases.dim() - 3), batch // bases.shape[-3], 1, 1)

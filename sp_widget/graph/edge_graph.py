@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sp_widget.graph.base_graph import BaseGraph, Feed
 
@@ -26,7 +27,7 @@ class BlockSpan:
     n_sources: int
     """Sources written before the block: what its attention reads."""
 
-    @property
+    @cached_property
     def rows(self) -> range:
         """All destinations of the block: those of attention, then the MLP."""
         return range(self.attn_rows.start, self.attn_rows.stop + (self.mlp_row is not None))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 
 
 def check_training_arguments(
-    model: object, dataloader: object, validation_dataloader: object, config: object
+    model: object,
+    dataloader: object,
+    validation_dataloader: object,
+    config: object,
+    Config: type,
 ) -> None:
     """Raise `ArgumentError` for the first argument that is not what it should be."""
     if not isinstance(model, PatchableModel):
@@ -18,8 +21,8 @@ def check_training_arguments(
         raise ArgumentError("dataloader", "a PromptDataLoader", type(dataloader))
     if len(dataloader) == 0:
         raise ArgumentError("dataloader", "at least one batch", "none")
-    if config is not None and not isinstance(config, SubnetworkProbingConfig):
-        raise ArgumentError("config", "a SubnetworkProbingConfig or None", type(config))
+    if config is not None and not isinstance(config, Config):
+        raise ArgumentError("config", f"a {Config.__name__} or None", type(config))
     if validation_dataloader is None:
         return
     if not isinstance(validation_dataloader, PromptDataLoader):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from sp_widget import methods
 from sp_widget.circuits.patch_cache import CacheMode, choose_mode, free_memory
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.methods.arguments import check_training_arguments
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
+from sp_widget.methods.base import MethodConfig, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +61,25 @@ class Estimate(Preflight):
 def preflight(
     model: PatchableModel,
     dataloader: PromptDataLoader,
-    config: SubnetworkProbingConfig | None = None,
+    config: MethodConfig | None = None,
     validation_dataloader: PromptDataLoader | None = None,
 ) -> Preflight:
-    """What a training will take in memory, from the shapes of model and data alone.
+    """Return what a run will take in memory, from the shapes of model and data alone.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    check_training_arguments(model, dataloader, validation_dataloader, config)
-    config = SubnetworkProbingConfig() if config is None else config
+    trainer = _trainer(model, dataloader, config, validation_dataloader)
+    config = trainer.config
     embed = _first_stream(model, dataloader)
     mode, patches = _patches(model, dataloader, config)
     if validation_dataloader is not None:
         patches += _patches(model, validation_dataloader, config)[1]
+    recompute = bool(getattr(config, "recompute", False))
     return Preflight(
         n_edges=model.n_edges,
-        n_steps=config.epochs * len(dataloader),
+        n_steps=trainer.n_steps,
         cache=mode,
-        memory_needed=model.engine.run_bytes(embed, config.recompute) + patches,
+        memory_needed=model.engine.run_bytes(embed, recompute) + patches,
         memory_free=free_memory(model.device),
     )
 
@@ -86,25 +87,37 @@ def preflight(
 def estimate(
     model: PatchableModel,
     dataloader: PromptDataLoader,
-    config: SubnetworkProbingConfig | None = None,
+    config: MethodConfig | None = None,
     validation_dataloader: PromptDataLoader | None = None,
 ) -> Estimate:
-    """Make one trial step on the first batch, and say what the whole training will take.
+    """Make trial steps on the first batch, and return what the whole run will take.
 
-    The trial leaves nothing behind but the model's work buffers, which the training uses again.
+    `config`: that of any method; by default subnetwork probing's. The trial leaves nothing behind
+    but the model's work buffers, which the training uses again.
     Its time has in it what every step does on a validation batch, but not the evaluations of
     the hard circuit on all of them, every `evaluate_every` steps.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
     told = preflight(model, dataloader, config, validation_dataloader)
-    config = SubnetworkProbingConfig() if config is None else config
-    # The first step makes the buffers; the second is like all that follow.
-    trial_config = replace(config, epochs=2, cache="device", seed=0, evaluate_every=None)
-    held_out = None if validation_dataloader is None else _first_batch(validation_dataloader)
-    trial = SubnetworkProbing(model, _first_batch(dataloader), trial_config, held_out)
-    trial.step()
-    return Estimate(**vars(told), seconds_per_step=trial.step().seconds)
+    config = methods.of(config).Config() if config is None else config
+    trial_config = replace(config, cache="device", seed=0, evaluate_every=None)
+    validation = None if validation_dataloader is None else _first_batch(validation_dataloader)
+    trial = _trainer(model, _first_batch(dataloader), trial_config, validation)
+    # The first step makes the buffers; the second, where there is one, is like all that follow.
+    seconds = trial.step().seconds
+    if not trial.done:
+        seconds = trial.step().seconds
+    return Estimate(**vars(told), seconds_per_step=seconds)
+
+
+def _trainer(
+    model: PatchableModel,
+    dataloader: PromptDataLoader,
+    config: MethodConfig | None,
+    validation_dataloader: PromptDataLoader | None,
+) -> Trainer[Any]:
+    return methods.of(config).trainer(model, dataloader, config, validation_dataloader)
 
 
 def _first_stream(model: PatchableModel, dataloader: PromptDataLoader) -> Tensor:
@@ -115,7 +128,7 @@ def _first_stream(model: PatchableModel, dataloader: PromptDataLoader) -> Tensor
 
 
 def _patches(
-    model: PatchableModel, dataloader: PromptDataLoader, config: SubnetworkProbingConfig
+    model: PatchableModel, dataloader: PromptDataLoader, config: MethodConfig
 ) -> tuple[CacheMode, int]:
     """Where the patch activations of a dataset wait, and the bytes of those on the device."""
     embed = _first_stream(model, dataloader)

@@ -9,12 +9,14 @@ from sp_widget.methods.record import StepRecord
 
 
 @contextmanager
-def progress_bar(n_steps: int, done: int, enabled: bool) -> Iterator[Callable[[StepRecord], None]]:
-    """A tqdm bar (a widget in a notebook); call what it yields with every record."""
+def progress_bar(
+    title: str, n_steps: int, done: int, enabled: bool
+) -> Iterator[Callable[[StepRecord], None]]:
+    """Show a tqdm bar (a widget in a notebook); call what it yields with every record."""
     # Not at the top: tqdm's notebook form imports ipywidgets.
     from tqdm.auto import tqdm
 
-    with tqdm(total=n_steps, initial=done, disable=not enabled, desc="Subnetwork probing") as bar:
+    with tqdm(total=n_steps, initial=done, disable=not enabled, desc=title) as bar:
 
         def show(record: StepRecord) -> None:
             bar.set_postfix_str(

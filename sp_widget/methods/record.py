@@ -1,71 +1,74 @@
-"""What a training measured: the one record type of a step, and that of a held-out evaluation."""
+"""What a method measured: the one record type of a step, and that of an evaluation."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What one optimiser step measured. All numbers are plain Python numbers.
+    """What one step measured. All numbers are plain Python numbers.
 
-    `loss = faithfulness + regularize_lambda * regularizer`, in the units of the chosen
-    faithfulness target (see `sp_widget.circuits.metrics`).
+    What is special to a method stands in `terms` and can be read as an attribute too:
+    `record.faithfulness` is `record.terms["faithfulness"]`.
     """
 
     step: int
-    """Optimiser steps done, this one included: the first record has step 1."""
+    """Steps done, this one included: the first record has step 1."""
     epoch: int
     """Pass over the dataloader that the step belongs to, counted from 1."""
     loss: float
-    """The quantity that was minimised."""
-    faithfulness: float
-    """The faithfulness term of the loss, with sampled masks."""
-    regularizer: float
-    """The sparsity term of the loss (avoided edges included) before its weight."""
-    validation: float | None
-    """Faithfulness on a validation batch with sampled masks; `None` without validation data."""
-    validation_hard: float | None
-    """Faithfulness of the *hard* circuit (masks thresholded) on the same validation batch."""
-    soft_edge_count: float
-    """Edges in the circuit as the regularizer counts them: a sum of mask values."""
+    """The quantity that was minimised, or measured where nothing is."""
     hard_edge_count: int
-    """Edges in the circuit when every mask is rounded to 0 or 1."""
-    accuracy: float | None
-    """Share of prompts whose argmax is the answer; only with target `correct_percent`."""
-    learning_rate: float
-    """Adam's learning rate in this step."""
-    regularize_lambda: float
-    """Weight of the regularizer in this step."""
+    """Edges in the hard circuit after the step."""
     seconds: float
     """Wall time of the step."""
+    validation: float | None = None
+    """Faithfulness on a validation batch with sampled masks; `None` without validation data."""
+    validation_hard: float | None = None
+    """Faithfulness of the *hard* circuit on the same validation batch."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """The terms of the loss and the settings of the step, by the method's names."""
 
-    def to_dict(self) -> dict[str, float | int | None]:
-        """The record as a plain dictionary, in field order."""
-        return asdict(self)
+    def __getattr__(self, name: str) -> float:
+        # Only called where there is no field of this name.
+        if not name.startswith("_") and name in self.terms:
+            return self.terms[name]
+        raise AttributeError(f"this step has no {name!r}; it has {sorted(self.to_dict())}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a plain flat dictionary, the method's terms behind the others."""
+        common = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "terms"}
+        return {**common, **self.terms}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StepRecord:
+        """Return the record that `to_dict` wrote."""
+        common = {f.name for f in fields(cls) if f.name != "terms"}
+        terms = {name: value for name, value in values.items() if name not in common}
+        return cls(**{name: values[name] for name in common if name in values}, terms=terms)
 
 
 @dataclass(frozen=True, slots=True)
 class HardEvaluation:
-    """The hard circuit on *all* validation batches, after a step.
-
-    Its objective is the loss with nothing sampled: `faithfulness + regularize_lambda *
-    regularizer`.
-    """
+    """The hard circuit on *all* validation batches, after a step."""
 
     step: int
-    """Optimiser steps done when it was measured."""
+    """Steps done when it was measured."""
     edges: int
     """Edges in the hard circuit."""
     faithfulness: float
     """Its faithfulness: the mean over all validation prompts, in the units of the target."""
-    regularizer: float
-    """The sparsity term of the loss for exactly these edges, before its weight."""
+    regularizer: float = 0.0
+    """The sparsity term of the loss for exactly these edges, before its weight; 0 for a method
+    that has none."""
 
-    def objective(self, regularize_lambda: float) -> float:
-        """What the best circuit has least of."""
+    def objective(self, regularize_lambda: float = 0.0) -> float:
+        """Return what the best circuit has least of."""
         return self.faithfulness + regularize_lambda * self.regularizer
 
     def to_dict(self) -> dict[str, float | int]:
-        """The evaluation as a plain dictionary, in field order."""
+        """Return the evaluation as a plain dictionary, in field order."""
         return asdict(self)

@@ -34,11 +34,16 @@ class Series:
         return [(x, y) for x, y in values if y is not None and math.isfinite(y)]
 
 
+def term(name: str) -> Callable[[StepRecord], float | None]:
+    """Return what reads the term of this name from a record."""
+    return lambda record: record.terms.get(name)
+
+
 LOSS = Series("Loss", lambda r: r.loss, "left", "#2a7fd4", "solid", 2.0)
-FAITHFULNESS = Series("Faithfulness", lambda r: r.faithfulness, "left", "#c4681c", "dashed", 2.0)
+FAITHFULNESS = Series("Faithfulness", term("faithfulness"), "left", "#c4681c", "dashed", 2.0)
 REGULARIZER = Series(
     "Lambda × regularizer",
-    lambda r: r.regularize_lambda * r.regularizer,
+    term("penalty"),
     "left",
     "#8b6fd0",
     "dotted",
@@ -55,7 +60,7 @@ EDGES = Series(
     stepped=True,
 )
 HARD_CIRCUIT = Series(
-    "Hard circuit, held-out data",
+    "Hard circuit, validation data",
     # Measured now and then, not in every step.
     lambda r: None,
     "left",
@@ -70,8 +75,3 @@ def evaluation_points(evaluations: Iterable[HardEvaluation]) -> list[tuple[float
     """`(step, faithfulness)` of every evaluation with a finite value."""
     points = [(float(each.step), each.faithfulness) for each in evaluations]
     return [(x, y) for x, y in points if math.isfinite(y)]
-
-
-def series_for(validation: bool) -> tuple[Series, ...]:
-    """The lines of a chart, with or without validation data."""
-    return (LOSS, FAITHFULNESS, REGULARIZER, *([VALIDATION] if validation else []), EDGES)

@@ -19,7 +19,7 @@ from sp_widget.graph.edge_graph import BlockShape
 from sp_widget.models.bridge_reader import BridgeReader
 from sp_widget.models.capture import captured_calls
 from sp_widget.models.hooked_reader import HookedReader, is_hooked_transformer
-from sp_widget.models.nodes import AttentionInputs
+from sp_widget.models.nodes import AttentionInputs, Unembedding
 from sp_widget.models.prefix import behind_prefix
 from sp_widget.models.read_block import positive
 
@@ -52,9 +52,13 @@ class Architecture:
         self.cfg = model.cfg
         self.d_mlp = int(getattr(self.cfg, "d_mlp", None) or 4 * self.cfg.d_model)
         self._refuse_active_dropout()
-        self._final_norm = self._reader.final_norm()
-        self._end_device = next(
-            (parameter.device for parameter in model.unembed.parameters()), torch.device("cpu")
+        self.unembed = Unembedding(
+            norm=self._reader.final_norm(),
+            project=model.unembed,
+            soft_cap=positive(getattr(self.cfg, "output_logits_soft_cap", None)),
+            device=next(
+                (parameter.device for parameter in model.unembed.parameters()), torch.device("cpu")
+            ),
         )
         self.blocks = self._reader.blocks(separate_qkv)
         self.shapes = tuple(
@@ -74,15 +78,6 @@ class Architecture:
                 raise ArgumentError(
                     "model", "a model in evaluation mode (call model.eval())", f"dropout at {name}"
                 )
-
-    def unembed(
-        self, resid: Float[Tensor, "batch pos d_model"]
-    ) -> Float[Tensor, "batch pos d_vocab"]:
-        """Final norm, unembedding and the logits' soft cap: what `Resid End` computes."""
-        logits: Tensor = self.model.unembed(self._final_norm(resid.to(self._end_device)))
-        cap = positive(getattr(self.cfg, "output_logits_soft_cap", None))
-        logits = logits if cap is None else cap * torch.tanh(logits / cap)
-        return logits.to(resid.device)
 
     def run_inputs(
         self,

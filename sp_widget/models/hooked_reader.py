@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from sp_widget.errors import UnsupportedModelError
 from sp_widget.models.capture import Calls
-from sp_widget.models.nodes import Attention, AttentionInputs, Block, Norm, Rotary
-from sp_widget.models.read_block import over_heads, positive, project_in, then
+from sp_widget.models.nodes import Attention, AttentionInputs, Block, Norm, Rotary, normed_mlp
+from sp_widget.models.read_block import over_heads, positive, project_in
 
 _POST_NORM = ("Olmo2ForCausalLM", "Olmo3ForCausalLM")
 """Architectures that norm what attention and MLP write, not what they read."""
@@ -104,7 +104,7 @@ def _read_block(block: Any, separate_qkv: bool) -> Block:
     attention = _read_attention(block.attn, none if post_norm else first, after_first, separate_qkv)
     mlp = None
     if not cfg.attn_only:
-        mlp = then(none if post_norm else second, block.mlp, after_second)
+        mlp = normed_mlp(none if post_norm else second, block.mlp, after_second)
     return Block(attention, mlp, bool(cfg.parallel_attn_mlp))
 
 

@@ -16,8 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import layer_norm, rms_norm
 
-from sp_widget.models.scratch import Scratch, pieces
-
 NormKind = Literal["layer", "rms", "none"]
 RotaryPairing = Literal["half", "adjacent"]
 
@@ -50,7 +48,7 @@ class NormedLinear:
 
     `y = W (w * (x - mean) / s + b_norm) + b = (x @ W') / s + b'` with `W' = C diag(w) W`, where
     `C` subtracts the mean: the normalised stream, as large as the input, is never made.
-    `forward` and `backward` are written out so that both work in buffers that are kept.
+    `forward` and `backward_in_place` are written out so that both work in buffers that are kept.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class NormedLinear:
         if norm.kind == "layer":
             folded -= folded.mean(1, keepdim=True)
         self.weight = folded.transpose(1, 2).to(weight.dtype).contiguous()
-        """`[rows, d_out, d_model]`: the way back, which has more to write, reads it row by row."""
+        """`[rows, d_out, d_model]`: backward, which has more to write, reads it row by row."""
         self.bias = self.bias.to(weight.dtype)
         self.kind, self.eps = norm.kind, norm.eps
 
@@ -93,30 +91,32 @@ class NormedLinear:
         rstd = torch.rsqrt(var + self.eps)
         return y.mul_(rstd).add_(self.bias), (rstd, *saved)
 
-    def backward(
+    def backward_in_place(
         self,
-        grad: Float[Tensor, "rows tokens d_out"],
         x: Float[Tensor, "rows tokens d_model"],
         y: Float[Tensor, "rows tokens d_out"],
         saved: tuple[Tensor, ...],
-        scratch: Scratch,
+        grad_y: Float[Tensor, "rows tokens d_out"],
+        scratch: Float[Tensor, " numbers"],
     ) -> None:
-        """Turn `x` into its gradient, in place. `y` and `saved`: what `forward` returned.
+        """Overwrite `x` with its gradient. `y` and `saved`: what `forward` returned for it.
 
-        As many rows at a time as `scratch` holds.
+        Takes as many rows at a time as `scratch` has room for: at least one.
         """
         if self.kind == "none":
-            torch.bmm(grad, self.weight, out=x)
+            torch.bmm(grad_y, self.weight, out=x)
             return
         rstd = saved[0]
         # d rstd / dx = -rstd^3 (x - mean) / d_model, and y - bias has one rstd in it.
-        pull = (grad * (y - self.bias)).sum(-1, keepdim=True, dtype=rstd.dtype)
+        pull = (grad_y * (y - self.bias)).sum(-1, keepdim=True, dtype=rstd.dtype)
         pull = pull * rstd.square() / -x.shape[-1]
         shift = pull * -saved[1] if self.kind == "layer" else torch.zeros_like(pull)
-        grad, shift = (grad * rstd).to(x.dtype), shift.to(x.dtype)
-        for rows in pieces(len(x), scratch.size // x[0].numel()):
-            product = scratch.view(x[rows].shape)
-            torch.baddbmm(shift[rows], grad[rows], self.weight[rows], out=product)
+        grad_y, shift = (grad_y * rstd).to(x.dtype), shift.to(x.dtype)
+        at_once = len(scratch) // x[0].numel()
+        for start in range(0, len(x), at_once):
+            rows = slice(start, start + at_once)
+            product = scratch[: x[rows].numel()].view(x[rows].shape)
+            torch.baddbmm(shift[rows], grad_y[rows], self.weight[rows], out=product)
             torch.addcmul(product, x[rows], pull[rows], out=x[rows])
 
 
@@ -229,6 +229,13 @@ class Attention:
         return (q, k, v) if rotary is None else (rotary(q), rotary(k), v)
 
 
+def normed_mlp(
+    before: Norm, mlp: Callable[[Tensor], Tensor], after: Norm
+) -> Callable[[Tensor], Tensor]:
+    """Return the node of an MLP: its norm, the MLP, and a norm of what it writes."""
+    return lambda resid: after(mlp(before(resid)))
+
+
 @dataclass(frozen=True)
 class Block:
     """The nodes of one transformer block."""
@@ -243,3 +250,22 @@ class Block:
     def device(self) -> torch.device:
         """Where the block computes; the blocks of one model may be on several devices."""
         return self.attention.w_out.device
+
+
+@dataclass(frozen=True)
+class Unembedding:
+    """What `Resid End` computes: final norm, unembedding, and the logits' soft cap."""
+
+    norm: Norm
+    project: Callable[[Tensor], Tensor]
+    soft_cap: float | None
+    device: torch.device
+
+    def __call__(
+        self, resid: Float[Tensor, "batch positions d_model"]
+    ) -> Float[Tensor, "batch positions d_vocab"]:
+        # Contiguous: some unembeddings take views of it.
+        logits = self.project(self.norm(resid.to(self.device).contiguous()))
+        if self.soft_cap is not None:
+            logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
+        return logits.to(resid.device)

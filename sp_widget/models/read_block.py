@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sp_widget.errors import UnsupportedModelError
 from sp_widget.models.families import Family
 from sp_widget.models.fused_gelu import with_fused_gelu
-from sp_widget.models.nodes import Attention, Block, Norm, NormedLinear
+from sp_widget.models.nodes import Attention, Block, Norm, NormedLinear, normed_mlp
 
 
 def read_block(block: Any, cfg: Any, family: Family, separate_qkv: bool) -> Block:
@@ -26,7 +26,7 @@ def read_block(block: Any, cfg: Any, family: Family, separate_qkv: bool) -> Bloc
         # Some parallel blocks feed one normed stream to attention and MLP.
         shared = parallel and "ln2" not in parts
         before_mlp = before_attention if shared else _norm_or_none(parts.get("ln2"), cfg)
-        mlp = then(before_mlp, _mlp(block), _norm_or_none(parts.get("ln2_post"), cfg))
+        mlp = normed_mlp(before_mlp, _mlp(block), _norm_or_none(parts.get("ln2_post"), cfg))
     after_attention = _norm_or_none(parts.get("ln1_post"), cfg)
     attention = _read_attention(
         block.attn, cfg, family, separate_qkv, before_attention, after_attention
@@ -143,11 +143,6 @@ def _mlp(block: Any) -> Callable[[Tensor], Tensor]:
         return out.view_as(x)
 
     return opt_mlp
-
-
-def then(before: Norm, run: Callable[[Tensor], Tensor], after: Norm) -> Callable[[Tensor], Tensor]:
-    """A node of an MLP: its norm, the MLP, and a norm of what it writes."""
-    return lambda resid: after(run(before(resid)))
 
 
 def _norm_or_none(component: Any, cfg: Any) -> Norm:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.series import HARD_CIRCUIT, Series, evaluation_points, series_for
+from sp_widget.methods.series import HARD_CIRCUIT, Series, evaluation_points
 from sp_widget.report.look import LINE, LINES, MUTED, TEXT, draw_legend, font, line_width
 
 
@@ -14,6 +14,7 @@ def draw_chart(
     axes: Any,
     history: Sequence[StepRecord],
     evaluations: Sequence[HardEvaluation],
+    series: Sequence[Series],
     faithfulness_target: str,
 ) -> None:
     """Draw loss and its terms on the left axis, the number of edges on the right one.
@@ -23,23 +24,22 @@ def draw_chart(
     right = axes.twinx()
     sides = {"left": axes, "right": right}
     handles = []
-    steps = series_for(any(record.validation is not None for record in history))
     lines: list[tuple[Series, list[tuple[float, float]]]] = [
-        *((series, series.points(history)) for series in steps),
+        *((each, each.points(history)) for each in series),
         (HARD_CIRCUIT, evaluation_points(evaluations)),
     ]
-    for series, points in lines:
+    for each, points in lines:
         if not points:
             continue
-        measured = series is HARD_CIRCUIT
-        handles += sides[series.axis].plot(
+        measured = each is HARD_CIRCUIT
+        handles += sides[each.axis].plot(
             [x for x, _ in points],
             [y for _, y in points],
-            label=series.label,
-            color=series.colour,
-            linestyle=LINES[series.line_style],
-            linewidth=line_width(series.stroke_width),
-            drawstyle="steps-pre" if series.stepped else "default",
+            label=each.label,
+            color=each.colour,
+            linestyle=LINES[each.line_style],
+            linewidth=line_width(each.stroke_width),
+            drawstyle="steps-pre" if each.stepped else "default",
             # A run of one step is a point.
             marker="D" if measured else "o" if len(points) == 1 else None,
             markersize=4 if measured else 3,

@@ -19,11 +19,14 @@ NEEDS_PYARROW = (
 
 
 def history_frame(history: Sequence[StepRecord]) -> DataFrame:
-    """One row for each step, one column for each field of `StepRecord`."""
+    """Return one row for each step, one column for each field of a `StepRecord` and each term."""
     import pandas
 
-    columns = [field.name for field in fields(StepRecord)]
-    return pandas.DataFrame([record.to_dict() for record in history], columns=columns)
+    common = [field.name for field in fields(StepRecord) if field.name != "terms"]
+    # Without a step nobody knows the terms.
+    return pandas.DataFrame(
+        [record.to_dict() for record in history], columns=None if history else common
+    )
 
 
 def history_csv(history: Sequence[StepRecord]) -> bytes:

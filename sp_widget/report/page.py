@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import Series
 from sp_widget.report.chart import draw_chart
 from sp_widget.report.circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData
@@ -36,6 +37,7 @@ def page(
     title: str,
     history: Sequence[StepRecord],
     evaluations: Sequence[HardEvaluation],
+    series: Sequence[Series],
     faithfulness_target: str,
     data: GraphData | None,
     cut: Cut,
@@ -70,7 +72,7 @@ def page(
             sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
         elif part == "chart":
             chart = axes(EDGE + 62, at + 56, inner - 130, CHART - 90)
-            draw_chart(chart, history, evaluations, faithfulness_target)
+            draw_chart(chart, history, evaluations, series, faithfulness_target)
         elif part == "circuit" and data and layout:
             words = f"The circuit of the {cut.size:,} most important edges"
             if cut.size > MOST_DRAWN:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from sp_widget import methods
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
 from sp_widget.report.cut import DEFAULT_SIZE, cut
@@ -45,7 +46,7 @@ class Picture:
         *,
         history: Sequence[StepRecord],
         evaluations: Sequence[HardEvaluation],
-        config: SubnetworkProbingConfig | None,
+        config: MethodConfig | None,
         official_edges: frozenset[Edge] | None,
         seq_labels: Sequence[str] | None,
         n_edges: int,
@@ -118,11 +119,13 @@ class Picture:
             if part not in self.parts:
                 raise ArgumentError("parts", f"some of {', '.join(self.parts)}", part)
         target = "" if self._config is None else self._config.faithfulness_target
+        validated = any(record.validation is not None for record in self._history)
         return page(
             self.parts if parts is None else parts,
             self.title,
             self._history,
             self._evaluations,
+            methods.of(self._config).series_for(validated),
             target,
             self._data,
             self._cut,
@@ -190,7 +193,7 @@ def snapshot(
     *,
     history: Sequence[StepRecord] = (),
     evaluations: Sequence[HardEvaluation] = (),
-    config: SubnetworkProbingConfig | None = None,
+    config: MethodConfig | None = None,
     official_edges: Collection[Edge] | None = None,
     seq_labels: Sequence[str] | None = None,
     n_edges: int | None = None,

@@ -8,11 +8,13 @@ from itertools import zip_longest
 
 from torch import Tensor
 
+from sp_widget import methods
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
+from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import StepRecord
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.report.cut import Cut
 
 Rows = list[tuple[str, str]]
@@ -22,25 +24,13 @@ MOST_EDGES = 12
 """Rows of a table of edges."""
 
 
-def settings(config: SubnetworkProbingConfig) -> Rows:
-    """What decides about the result, in the words of the panel."""
-    size = config.circuit_size
-    rows: Rows = [
-        ("Learning rate", _number(config.learning_rate)),
-        ("Epochs", f"{config.epochs:,}"),
-        ("Lambda", _number(config.regularize_lambda)),
-        ("Circuit size", "as few as possible" if size is None else f"{size:,}"),
-        ("Faithfulness target", config.faithfulness_target),
-        ("Ablation", config.ablation_type.name.lower().replace("_", " ")),
-        ("Mask function", config.mask_fn or "none"),
-        ("Dropout", _number(config.dropout_p)),
-        ("Initial mask value", _number(config.init_val)),
-        ("Tree optimisation", "yes" if config.tree_optimisation else "no"),
-        ("Seed", "drawn" if config.seed is None else str(config.seed)),
-    ]
-    if config.avoid_edges:
-        avoided = f"{len(config.avoid_edges):,} edges, × {_number(config.avoid_lambda)}"
-        rows.append(("Avoided", avoided))
+def settings(config: MethodConfig) -> Rows:
+    """Return what decides about the result, in the words of the panel."""
+    rows: Rows = [("Method", methods.of(config).title)]
+    for name, each in parameters(config).items():
+        value = getattr(config, name)
+        if each.kind != "code" or value:
+            rows.append((each.label, each.text(value)))
     return rows
 
 
@@ -56,7 +46,8 @@ def results(
     if history:
         last = history[-1]
         rows += [("Steps", f"{last.step:,}"), ("Loss", _number(last.loss))]
-        rows.append(("Faithfulness", _number(last.faithfulness)))
+        if "faithfulness" in last.terms:
+            rows.append(("Faithfulness", _number(last.faithfulness)))
         if last.validation is not None:
             rows.append(("Validation, sampled masks", _number(last.validation)))
         if last.validation_hard is not None:

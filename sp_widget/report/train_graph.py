@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from sp_widget import methods
+from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import StepRecord
-from sp_widget.methods.series import LineStyle, Series, series_for
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.series import LineStyle, Series
 
 _MATPLOTLIB_STYLES: dict[LineStyle, str] = {
     "solid": "-",
@@ -18,13 +19,13 @@ _MATPLOTLIB_STYLES: dict[LineStyle, str] = {
 }
 
 
-def show_train_graph(history: Sequence[StepRecord], config: SubnetworkProbingConfig) -> None:
+def show_train_graph(history: Sequence[StepRecord], config: MethodConfig) -> None:
     """Show loss, its terms, validation and the number of edges in the circuit, step by step.
 
     A bqplot figure in a notebook, a matplotlib figure elsewhere. The latter does not block;
     where there is no screen it stays pyplot's current figure, to be saved.
     """
-    series = series_for(any(record.validation is not None for record in history))
+    series = methods.of(config).series_for(any(record.validation is not None for record in history))
     if _in_notebook():
         from IPython.display import display
 
@@ -40,7 +41,7 @@ def show_train_graph(history: Sequence[StepRecord], config: SubnetworkProbingCon
 
 
 def bqplot_figure(
-    history: Sequence[StepRecord], config: SubnetworkProbingConfig, series: Sequence[Series]
+    history: Sequence[StepRecord], config: MethodConfig, series: Sequence[Series]
 ) -> Any:
     """The chart as a `bqplot.Figure`."""
     # Not at the top: training in a plain script needs no widget library.
@@ -82,7 +83,7 @@ def bqplot_figure(
 
 
 def matplotlib_figure(
-    history: Sequence[StepRecord], config: SubnetworkProbingConfig, series: Sequence[Series]
+    history: Sequence[StepRecord], config: MethodConfig, series: Sequence[Series]
 ) -> Any:
     """The chart as a `matplotlib.figure.Figure` of pyplot."""
     import matplotlib.pyplot as plt
@@ -110,7 +111,7 @@ def matplotlib_figure(
     return figure
 
 
-def _axis_labels(config: SubnetworkProbingConfig) -> tuple[str, str]:
+def _axis_labels(config: MethodConfig) -> tuple[str, str]:
     return f"Loss and its terms ({config.faithfulness_target})", "Edges in the circuit"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import math
 import threading
@@ -18,13 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sp_widget.errors import StateError
+from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
+from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
-from sp_widget.session.trainer import Trainer
 
 T = TypeVar("T")
 
@@ -44,11 +44,11 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Trainer[Any],
         number: int,
         *,
         on_change: Callable[[], None],
-        on_end: Callable[[Trainer], None],
+        on_end: Callable[[Trainer[Any]], None],
     ) -> None:
         self._trainer = trainer
         self._number = number
@@ -134,13 +134,14 @@ class Run:
             self._give_up()
 
     def change(self, **values: float) -> None:
-        """Set attributes of the trainer before its next step."""
+        """Change live settings of the trainer before its next step."""
+        self._trainer.check_change(**values)
         with self._wishes:
             self._require("change " + " and ".join(values), "preparing", "running", "paused")
             self._changes |= values
             self._wishes.notify_all()
 
-    def ask(self, question: Callable[[Trainer], T]) -> T:
+    def ask(self, question: Callable[[Trainer[Any]], T]) -> T:
         """The answer to `question` about the trainer, asked between two steps.
 
         While the run is active this waits for the step in progress.
@@ -149,7 +150,7 @@ class Run:
             return question(self._trainer)
         return self.post(question).result()
 
-    def post(self, question: Callable[[Trainer], T]) -> Future[T]:
+    def post(self, question: Callable[[Trainer[Any]], T]) -> Future[T]:
         """Like `ask`, without waiting for the answer. After the end it is there at once."""
         answer: Future[T] = Future()
 
@@ -174,7 +175,7 @@ class Run:
         The answer is a `StateError` while preparing, and without validation data.
         """
 
-        def evaluate(trainer: Trainer) -> HardEvaluation:
+        def evaluate(trainer: Trainer[Any]) -> HardEvaluation:
             if not trainer.prepared:
                 raise StateError("cannot evaluate: the training is not prepared yet")
             evaluation = trainer.evaluate()
@@ -188,7 +189,7 @@ class Run:
         with self._wishes:
             self._require("restore the best masks", "paused", *ENDED)
 
-        def restore(trainer: Trainer) -> HardEvaluation:
+        def restore(trainer: Trainer[Any]) -> HardEvaluation:
             evaluation = trainer.restore_best()
             self._take_stock(Intervention(trainer.step_count, "restore_best"))
             return evaluation
@@ -200,14 +201,14 @@ class Run:
         if threading.current_thread() is self._thread:
             raise StateError("the training thread cannot wait for itself")
         try:
-            self._ended.result(timeout)
-        except concurrent.futures.TimeoutError:
-            raise TimeoutError(f"the run is {self.state} after {timeout} s") from None
+            ended = wait_until_done(self._ended, timeout)
         except KeyboardInterrupt:
             # Not running: there is nothing to pause.
             with contextlib.suppress(StateError):
                 self.pause()
             raise
+        if not ended:
+            raise TimeoutError(f"the run is {self.state} after {timeout} s")
         self._raise_outcome()
 
     async def finished(self) -> None:
@@ -340,7 +341,7 @@ class Run:
                     self._wishes.wait()
                     continue
             for name, value in changes.items():
-                setattr(self._trainer, name, value)
+                self._trainer.change(**{name: value})
                 self._take_stock(Intervention(self._trainer.step_count, name, value))
             for question in questions:
                 question()

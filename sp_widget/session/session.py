@@ -8,17 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from sp_widget.errors import ArgumentError, StateError
+from sp_widget.errors import StateError
+from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session.run import Run
 from sp_widget.session.state import Snapshot, State
-from sp_widget.session.trainer import Trainer
 
 T = TypeVar("T")
-
-LIVE_PARAMETERS = ("learning_rate", "regularize_lambda")
-"""Parameters that may change between two steps of a run."""
 
 
 class Session:
@@ -36,9 +32,9 @@ class Session:
 
     def __init__(
         self,
-        trainer_factory: Callable[[], Trainer],
+        trainer_factory: Callable[[], Trainer[Any]],
         *,
-        on_end: Callable[[Trainer], None] | None = None,
+        on_end: Callable[[Trainer[Any]], None] | None = None,
     ) -> None:
         self._trainer_factory = trainer_factory
         self._on_end = on_end or (lambda trainer: None)
@@ -92,16 +88,10 @@ class Session:
         self._notify()
 
     def change(self, **values: float) -> None:
-        """Change live parameters of the run (`LIVE_PARAMETERS`) from the next step on.
+        """Change live settings of the run's method from the next step on.
 
         Raises `ArgumentError` for another name or a bad value, `StateError` if nothing runs.
         """
-        for name in values:
-            if name not in LIVE_PARAMETERS:
-                raise ArgumentError(name, f"one of {list(LIVE_PARAMETERS)} while training", name)
-        typed: dict[str, Any] = dict(values)
-        # Raises the same errors as at the start.
-        SubnetworkProbingConfig(**typed)
         self._current("change a parameter").change(**values)
 
     def wait(self, timeout: float | None = None) -> None:
@@ -121,7 +111,7 @@ class Session:
         """`wait` for use with `await`. Cancelling it leaves the run as it is."""
         await self._current("wait").finished()
 
-    def post(self, question: Callable[[Trainer], T]) -> Future[T]:
+    def post(self, question: Callable[[Trainer[Any]], T]) -> Future[T]:
         """Ask the trainer between two steps, without waiting for the answer.
 
         Raises `StateError` before a run was started.

@@ -27,9 +27,9 @@ class Intervention:
     step: int
     """Steps done at that time."""
     action: str
-    """The live parameter that was changed, or `evaluate`, or `restore_best`."""
+    """The live setting that was changed, or `evaluate`, or `restore_best`."""
     value: float | None = None
-    """The new value of the parameter."""
+    """The new value of the setting; `None` for the other actions."""
 
 
 @dataclass(frozen=True, slots=True)

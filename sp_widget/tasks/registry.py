@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 import torch
@@ -15,8 +16,7 @@ _LOADERS: dict[str, Callable[[int | tuple[int, int] | None, torch.device | str |
     tiny_ioi.NAME: tiny_ioi.load,
     agreement.NAME: agreement.load,
     induction.NAME: induction.load,
-    tracr.X_PROPORTION: tracr.load_x_proportion,
-    tracr.REVERSE: tracr.load_reverse,
+    **{name: partial(tracr.load, name) for name in tracr.NAMES},
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.graph.edge_graph import Edge
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.base import MethodConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Task:
     """The edges known to be the circuit, or `None` where nobody can know."""
     description: str
     """What the model does, what the corrupt prompts are and which circuit to expect."""
-    config: SubnetworkProbingConfig
+    config: MethodConfig
     """Settings with which subnetwork probing does well on this task."""
 
     def __repr__(self) -> str:

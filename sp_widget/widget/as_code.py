@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.session import LIVE_PARAMETERS, Intervention
+from sp_widget import methods
+from sp_widget.methods.base import MethodConfig
+from sp_widget.session import Intervention
 from sp_widget.types import AblationType
 from sp_widget.widget.namespace import notebook_variables
 
@@ -25,7 +26,7 @@ class Names:
 
 
 def as_code(
-    config: SubnetworkProbingConfig,
+    config: MethodConfig,
     names: Names,
     *,
     interventions: Sequence[Intervention] = (),
@@ -44,10 +45,11 @@ def as_code(
     lines = [
         "import sp_widget as sp",
         "",
-        "config = sp.SubnetworkProbingConfig(",
+        f"method = sp.methods.get({methods.of(config).name!r})",
+        "config = method.Config(",
         *(f"    {name}={text}," for name, text in _arguments(config, names.model)),
         ")",
-        f"trainer = sp.SubnetworkProbing({names.model}, {', '.join(loaders)})",
+        f"trainer = method.trainer({names.model}, {', '.join(loaders)})",
     ]
     done = 0
     for intervention in interventions:
@@ -97,9 +99,9 @@ def name_of(value: object, variables: Mapping[str, Any], default: str) -> str:
     return default
 
 
-def _arguments(config: SubnetworkProbingConfig, model: str) -> list[tuple[str, str]]:
+def _arguments(config: MethodConfig, model: str) -> list[tuple[str, str]]:
     """Name and text of every parameter that differs from its default."""
-    default = SubnetworkProbingConfig()
+    default = type(config)()
     found = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -118,6 +120,6 @@ def _text(name: str, value: Any, model: str) -> str:
 
 
 def _line(intervention: Intervention) -> str:
-    if intervention.action in LIVE_PARAMETERS:
-        return f"trainer.{intervention.action} = {intervention.value!r}"
+    if intervention.value is not None:
+        return f"trainer.change({intervention.action}={intervention.value!r})"
     return f"trainer.{intervention.action}()"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sp_widget.circuits.scores import PruneScores
+from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import StepRecord
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import ENDED, Snapshot
 from sp_widget.widget.as_code import Names, as_code
 from sp_widget.widget.runs import FinishedRun
@@ -17,13 +17,13 @@ from sp_widget.widget.runs import FinishedRun
 class Beginning:
     """Immutable: whoever holds one has config and seed of the same run."""
 
-    config: SubnetworkProbingConfig
+    config: MethodConfig
     """As the panel had it."""
     seed: int | None
     """The seed that was used, also where nobody had chosen one."""
 
     @property
-    def repeatable(self) -> SubnetworkProbingConfig:
+    def repeatable(self) -> MethodConfig:
         """The config with the seed that was used."""
         return replace(self.config, seed=self.seed)
 

@@ -72,6 +72,17 @@ class Chart:
         """Messages that one `draw` sends to the browser, at most."""
         return MESSAGES_PER_UPDATE
 
+    def show_series(self, series: Sequence[Series]) -> None:
+        """Draw these lines of the present run from now on. Sends nothing if it does already."""
+        with self.tools.lock:
+            if [trace.series for trace in self._live] == list(series):
+                return
+            former, self._live = self._live, [Trace(each, self._scales) for each in series]
+            self._figure.marks = self._marks()
+            self.tools.update(**self._described(), **self._drawn(), **self._in_words())
+            for trace in former:
+                trace.close()
+
     def append(self, records: Sequence[StepRecord]) -> None:
         """Take in the records that follow those it holds. Sends nothing."""
         if not records:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sp_widget.errors import StateError
-from sp_widget.session import ENDED, Session, Snapshot, Trainer
+from sp_widget.methods.base import Trainer
+from sp_widget.session import ENDED, Session, Snapshot
 from sp_widget.widget.circuit import CircuitView
 
 SECONDS_BETWEEN_PICTURES = 1.0
@@ -96,7 +97,7 @@ class LiveCircuit:
         )
 
 
-def _read(trainer: Trainer) -> _Reading:
+def _read(trainer: Trainer[Any]) -> _Reading:
     began = time.monotonic()
     scores, edges = trainer.prune_scores, trainer.hard_edge_count
     return _Reading(scores, edges, time.monotonic() - began)

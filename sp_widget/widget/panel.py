@@ -12,13 +12,11 @@ from typing import Any, Literal, TypedDict, get_args
 import traitlets
 from ipywidgets import CallbackDispatcher
 
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.session import State
 from sp_widget.widget.bundle import bundled
-from sp_widget.widget.fields import fields_for, values_for
+from sp_widget.widget.form import Option
 from sp_widget.widget.locked import LockedWidget
-from sp_widget.widget.parameters import Option
 
-State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "stopped", "failed"]
 Command = Literal[
     "start",
     "pause",
@@ -111,6 +109,13 @@ class Outlook(TypedDict):
     """Why it may fail; empty: it should not."""
 
 
+class MethodOption(Option):
+    """One choice of the field "Method"."""
+
+    summary: str
+    """In one line, what it is for."""
+
+
 class RunEdit(TypedDict, total=False):
     """What a person did to a finished run; one key beside its number."""
 
@@ -135,13 +140,17 @@ class ControlPanel(LockedWidget):
     status = traitlets.Dict().tag(sync=True)
     """A `Status`."""
     fields = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """A `sp_widget.widget.fields.Field` per parameter, in display order."""
+    """A `sp_widget.widget.form.Field` for each setting of the method, in display order."""
     values = traitlets.Dict().tag(sync=True)
     """Field name to what the field holds: text as typed, or the state of a checkbox."""
     problems = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(
         sync=True
     )
     """Field name to what is wrong with its value."""
+    methods = traitlets.List(traitlets.Dict()).tag(sync=True)
+    """A `MethodOption` for each method."""
+    method = traitlets.Unicode("").tag(sync=True)
+    """The name of the method that was chosen."""
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     """An `Option` for each preset."""
     preset = traitlets.Unicode("custom").tag(sync=True)
@@ -167,25 +176,19 @@ class ControlPanel(LockedWidget):
 
     def __init__(
         self,
-        config: SubnetworkProbingConfig | None = None,
         *,
+        methods: Sequence[MethodOption] = (),
         save_as: str = "prune_scores",
-        validation: bool = True,
-        presets: Sequence[Option] = (),
-        preset: str = "custom",
     ) -> None:
         self._commands = CallbackDispatcher()
+        self._method_choices = CallbackDispatcher()
         self._preset_choices = CallbackDispatcher()
         self._run_edits = CallbackDispatcher()
-        config = SubnetworkProbingConfig() if config is None else config
         super().__init__(
             status=initial_status(),
-            fields=fields_for(config, validation=validation),
-            values=values_for(config),
+            methods=list(methods),
             outlook=Outlook(text="", warning=""),
             held_out=no_evaluation(""),
-            presets=list(presets),
-            preset=preset,
             save_as=save_as,
         )
         self.on_msg(self._handle_message)
@@ -193,6 +196,10 @@ class ControlPanel(LockedWidget):
     def on_command(self, callback: Callable[[Command], object], remove: bool = False) -> None:
         """Call `callback` with each command that a person gives, on the comm's thread."""
         self._commands.register_callback(callback, remove=remove)
+
+    def on_method(self, callback: Callable[[str], object]) -> None:
+        """Call `callback` with the name of each method that a person chooses."""
+        self._method_choices.register_callback(callback)
 
     def on_preset(self, callback: Callable[[str], object]) -> None:
         """Call `callback` with the name of each preset that a person chooses."""
@@ -212,6 +219,8 @@ class ControlPanel(LockedWidget):
                     self.log.warning("The panel sent an unknown command: %r", command)
                     return
                 self._commands(command)
+            case "method" if isinstance(content.get("method"), str):
+                self._method_choices(content["method"])
             case "preset" if isinstance(content.get("preset"), str):
                 self._preset_choices(content["preset"])
             case "run" if _is_run_edit(content):

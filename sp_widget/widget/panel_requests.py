@@ -60,6 +60,7 @@ class PanelRequests:
         self._panel.observe(self._take_edit, "values")
         self._panel.observe(self._take_name, "save_as")
         self._panel.on_command(self._obey)
+        self._panel.on_method(self._take_method)
         self._panel.on_preset(self._take_preset)
         self._panel.on_run_edit(self._take_run_edit)
 
@@ -80,6 +81,11 @@ class PanelRequests:
     def _take_edit(self, change: Any) -> None:
         with self._panel.lock:
             self._explaining(lambda: self._settings.take_edit(change["new"]))
+            self._settings.show()
+
+    def _take_method(self, name: str) -> None:
+        with self._panel.lock:
+            self._explaining(lambda: self._settings.take_method(name))
             self._settings.show()
 
     def _take_preset(self, name: str) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from sp_widget import methods
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import ArgumentError
+from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import Intervention
-from sp_widget.widget.fields import label_of, text_of
 from sp_widget.widget.past_run import PastRun
 
 
@@ -24,7 +25,7 @@ class FinishedRun:
     number: int
     """Counts the runs of the widget from 1; never given twice."""
     name: str
-    config: SubnetworkProbingConfig
+    config: MethodConfig
     """As it was at the start, with the seed that was used."""
     seed_was_drawn: bool
     """Whether nobody had chosen that seed."""
@@ -48,7 +49,8 @@ class FinishedRun:
         text = f"{last.step:,}{of} steps, loss {last.loss:.4g}, {last.hard_edge_count:,} edges"
         if self.evaluations:
             text += f", hard circuit {self.evaluations[-1].faithfulness:.4g}"
-        done = [_in_words(each) for each in self.interventions if each.action != "evaluate"]
+        labels = {name: each.label for name, each in parameters(self.config).items()}
+        done = [_in_words(each, labels) for each in self.interventions if each.action != "evaluate"]
         return "; ".join([text, *done])
 
 
@@ -58,10 +60,10 @@ def _names(number: int) -> Iterator[str]:
     yield from (f"Run {number} ({n})" for n in itertools.count(2))
 
 
-def _in_words(done: Intervention) -> str:
+def _in_words(done: Intervention, labels: Mapping[str, str]) -> str:
     if done.action == "restore_best":
         return f"best masks restored after step {done.step:,}"
-    return f"{label_of(done.action)} {done.value:g} from step {done.step + 1:,}"
+    return f"{labels[done.action]} {done.value:g} from step {done.step + 1:,}"
 
 
 class RunData(TypedDict):
@@ -151,23 +153,25 @@ def in_panel(runs: Sequence[FinishedRun]) -> list[RunData]:
     ]
 
 
-def since_last(runs: Sequence[FinishedRun], config: SubnetworkProbingConfig) -> str:
+def since_last(runs: Sequence[FinishedRun], config: MethodConfig) -> str:
     """How `config`, of the run at hand, differs from the last one that was kept."""
     return _since(runs[-1], config, config.seed is None) if runs else ""
 
 
-def _since(run: FinishedRun, config: SubnetworkProbingConfig, seed_is_drawn: bool) -> str:
+def _since(run: FinishedRun, config: MethodConfig, seed_is_drawn: bool) -> str:
     # That two drawn seeds differ is nobody's doing.
     drawn = run.seed_was_drawn or seed_is_drawn
     changed = differences(run.config, replace(config, seed=run.config.seed) if drawn else config)
     return f"since {run.name}: {changed}"
 
 
-def differences(before: SubnetworkProbingConfig, after: SubnetworkProbingConfig) -> str:
-    """What changed from one config to another: `Lambda 10 → 3, Epochs 20 → 50`."""
-    changed = [
-        f"{label_of(field.name)} {text_of(field.name, before)} → {text_of(field.name, after)}"
-        for field in fields(before)
-        if getattr(before, field.name) != getattr(after, field.name)
-    ]
+def differences(before: MethodConfig, after: MethodConfig) -> str:
+    """Return what changed from one config to another: `Lambda 10 → 3, Epochs 20 → 50`."""
+    if type(before) is not type(after):
+        return f"{methods.of(before).title} → {methods.of(after).title}"
+    changed = []
+    for name, each in parameters(before).items():
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            changed.append(f"{each.label} {each.text(old)} → {each.text(new)}")
     return ", ".join(changed) or "the same settings"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sp_widget import methods
+from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import HardEvaluation
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.session import Session, Snapshot
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
-from sp_widget.widget.fields import text_of
 from sp_widget.widget.live_circuit import LiveCircuit
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel
@@ -58,24 +59,26 @@ class Screen:
         return self._chart.messages_per_update + 2
 
     def show(
-        self, snapshot: Snapshot, *, config: SubnetworkProbingConfig, notice: str, code: str
+        self, snapshot: Snapshot, *, config: MethodConfig, n_steps: int, notice: str, code: str
     ) -> float | None:
         """Bring everything up to date with `snapshot`.
 
         Args:
             config: of the run, or of the run that would start now.
+            n_steps: of the run that would start now.
             notice: a sentence for the person; without one, where the scores are.
             code: the Python that repeats the run.
 
         Returns the seconds after which to call it again; `None`: when something changes.
         """
+        self._chart.show_series(methods.of(config).series_for(self._validation))
         self._draw(snapshot)
         runs = self._runs.all
         self._panel.update(
             status=status_of(
                 snapshot,
-                epochs=config.epochs,
-                n_steps=config.epochs * self._n_batches,
+                n_batches=self._n_batches,
+                n_steps=n_steps,
                 n_edges=self._n_edges,
                 message=notice or self._delivery.outcome,
             ),
@@ -83,7 +86,7 @@ class Screen:
             held_out=held_out_of(
                 snapshot,
                 validation=self._validation,
-                target=text_of("faithfulness_target", config),
+                target=parameters(config)["faithfulness_target"].text(config.faithfulness_target),
             ),
             runs=in_panel(runs),
             since_last_run=since_last(runs, config),

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sp_widget import methods
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.methods.base import Method, MethodConfig, Preset
 from sp_widget.methods.estimate import estimate, preflight
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.session import ACTIVE, LIVE_PARAMETERS, Session
-from sp_widget.widget.form import Form
+from sp_widget.methods.parameter import parameters
+from sp_widget.session import ACTIVE, Session
+from sp_widget.widget.form import Form, Option, fields_for
 from sp_widget.widget.panel import ControlPanel
-from sp_widget.widget.presets import Preset, preset_of
 from sp_widget.widget.status import outlook_of
 
 
 class Settings:
     """Owns what the panel's fields hold. Every method is called under the panel's lock.
 
-    While a run is under way, a change of a live parameter is passed on to it.
+    While a run is under way, a change of a live setting is passed on to it.
+
+    Args:
+        config: what the fields show at first, and again when a person comes back to its method.
     """
 
     def __init__(
         self,
-        config: SubnetworkProbingConfig,
-        presets: tuple[Preset, ...],
+        config: MethodConfig,
         panel: ControlPanel,
         session: Session,
         model: PatchableModel,
         dataloader: PromptDataLoader,
         validation_dataloader: PromptDataLoader | None,
     ) -> None:
+        self._given = config
         self._form = Form.of(config)
-        self._presets = presets
+        self._kept: dict[str, Form] = {}
+        """The forms of the methods that a person left, by name."""
         self._panel = panel
         self._session = session
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
-        self._foreseen: SubnetworkProbingConfig | None = None
+        self._foreseen: MethodConfig | None = None
+        self.n_steps = 0
+        """Steps of the run that would start now."""
 
     @property
-    def config(self) -> SubnetworkProbingConfig:
+    def method(self) -> Method:
+        """The method that was chosen."""
+        return methods.of(self._form.config)
+
+    @property
+    def config(self) -> MethodConfig:
         """What the fields say; a field with a problem has its last good value."""
         return self._form.config
 
@@ -60,13 +72,24 @@ class Settings:
             self._change_live(form.config)
         self._form = form
 
+    def take_method(self, name: str) -> None:
+        """A person chose a method: show its settings. Raises `StateError` while a run is under way,
+        or waits to be reset.
+        """
+        if self._session.state != "idle":
+            raise StateError("cannot choose a method: reset the run first")
+        method = methods.get(name)
+        self._kept[self.method.name] = self._form
+        self._form = self._kept.get(name) or Form.of(method.first_config)
+
     def take_preset(self, name: str) -> None:
         """A person chose a preset. Raises `StateError` while a run is under way."""
         if self._session.state in ACTIVE:
             raise StateError("cannot take a preset: a run is under way")
-        preset = next((each for each in self._presets if each.name == name), None)
+        presets = self._presets()
+        preset = next((each for each in presets if each.name == name), None)
         if preset is None:
-            known = [each.name for each in self._presets]
+            known = [each.name for each in presets]
             raise ArgumentError("preset", f"one of {known}", name)
         self._form = Form.of(preset.applied_to(self._form.config))
 
@@ -90,22 +113,59 @@ class Settings:
 
     def show(self) -> None:
         """Bring the fields, and what follows from them, to the browser."""
-        config = self._form.config
+        config, presets = self._form.config, self._presets()
+        fields = fields_for(
+            # Their own values stand in `values`: the fields change with the method alone.
+            type(config)(),
+            validation=self._validation_dataloader is not None,
+        )
         self._panel.update(
+            method=self.method.name,
+            fields=fields,
             values=self._form.values,
             problems=self._form.problems,
-            preset=preset_of(config, self._presets),
+            presets=[Option(value=each.name, label=each.label) for each in presets],
+            preset=preset_of(config, presets),
         )
         if self._session.state not in ACTIVE and config != self._foreseen:
             self._foreseen = config
-            told = preflight(self._model, self._dataloader, config, self._validation_dataloader)
-            self._panel.update(outlook=outlook_of(told))
+            self._foresee(config)
 
-    def _change_live(self, config: SubnetworkProbingConfig) -> None:
+    def _foresee(self, config: MethodConfig) -> None:
+        try:
+            told = preflight(self._model, self._dataloader, config, self._validation_dataloader)
+        except ArgumentError as error:
+            # Such as more edges than the model has.
+            self.explain(error)
+            return
+        self.n_steps = told.n_steps
+        self._panel.update(outlook=outlook_of(told))
+
+    def _presets(self) -> tuple[Preset, ...]:
+        """The presets of the method; the settings that were brought along first, if they are
+        others.
+        """
+        presets, given = self.method.presets, self._given
+        if type(given) is not self.method.Config or preset_of(given, presets) != CUSTOM:
+            return presets
+        stated = {name for preset in presets for name in preset.values} or set(parameters(given))
+        values = {name: getattr(given, name) for name in sorted(stated)}
+        return (Preset("given", "As given from code", values), *presets)
+
+    def _change_live(self, config: MethodConfig) -> None:
         live = {
             name: getattr(config, name)
-            for name in LIVE_PARAMETERS
-            if getattr(config, name) != getattr(self._form.config, name)
+            for name, each in parameters(config).items()
+            if each.live and getattr(config, name) != getattr(self._form.config, name)
         }
         if live:
             self._session.change(**live)
+
+
+CUSTOM = "custom"
+"""The name of no preset: some setting differs from all of them."""
+
+
+def preset_of(config: MethodConfig, presets: Sequence[Preset]) -> str:
+    """Return the name of the preset that `config` follows, or `CUSTOM`."""
+    return next((preset.name for preset in presets if preset.fits(config)), CUSTOM)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from sp_widget.methods.estimate import Estimate, Preflight
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import ENDED, Snapshot
-from sp_widget.widget.fields import NO_VALIDATION
+from sp_widget.widget.form import NO_VALIDATION
 from sp_widget.widget.panel import HeldOut, Outlook, Status, no_evaluation
 
 
 def status_of(
-    snapshot: Snapshot, *, epochs: int, n_steps: int, n_edges: int, message: str
+    snapshot: Snapshot, *, n_batches: int, n_steps: int, n_edges: int, message: str
 ) -> Status:
     """The status of a session at one moment.
 
     Args:
-        epochs: of the run, or of the run that would start now.
-        n_steps: the same for steps; the snapshot knows them once the run has begun.
+        n_batches: of an epoch.
+        n_steps: of the run that would start now; the snapshot knows those of one that has begun.
         n_edges: edges of the model.
         message: a sentence for the person; an error comes before it.
     """
     record = snapshot.record
     n_steps = snapshot.n_steps or n_steps
-    progress, progress_label = snapshot.step / n_steps, ""
+    progress, progress_label = snapshot.step / max(n_steps, 1), ""
     if snapshot.preparation is not None:
         done, total = snapshot.preparation
         progress = done / total
@@ -36,7 +38,7 @@ def status_of(
         step=snapshot.step,
         n_steps=n_steps,
         epoch=0 if record is None else record.epoch,
-        epochs=epochs,
+        epochs=math.ceil(n_steps / n_batches),
         loss=None if record is None else record.loss,
         edges=None if record is None else record.hard_edge_count,
         n_edges=n_edges,

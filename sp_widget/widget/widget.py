@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from IPython.display import display
 
+from sp_widget import methods
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.arguments import check_training_arguments
+from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.series import series_for
-from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
-from sp_widget.session import ENDED, Session, Snapshot, State, Trainer
+from sp_widget.session import ENDED, Session, Snapshot, State
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
 from sp_widget.widget.beginning import Beginning
@@ -32,10 +31,8 @@ from sp_widget.widget.comm_routing import deliver_where_addressed, responsivenes
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery
-from sp_widget.widget.panel import ControlPanel
+from sp_widget.widget.panel import ControlPanel, MethodOption
 from sp_widget.widget.panel_requests import PanelRequests
-from sp_widget.widget.parameters import Option
-from sp_widget.widget.presets import preset_of, presets_for
 from sp_widget.widget.publisher import Publisher
 from sp_widget.widget.runs import FinishedRun, Runs
 from sp_widget.widget.screen import Screen
@@ -63,7 +60,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         dataloader: the prompt pairs to train on.
         validation_dataloader: prompt pairs that are only measured: what the hard circuit does on
             them is the held-out truth beside the loss.
-        config: what the panel shows at first; by default `SubnetworkProbingConfig()`.
+        method: the method that the panel shows at first, as in `sp_widget.methods.names()`.
+        config: the settings that the panel shows at first, a config of any method; by default those
+            of `method` that need no tuning.
         official_edges: the edges of a known circuit, to compare with.
         save_as: the notebook's variable for the scores. One that holds anything but scores is
             overwritten only after a person agreed in the panel.
@@ -77,27 +76,28 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         dataloader: PromptDataLoader,
         validation_dataloader: PromptDataLoader | None = None,
         *,
-        config: SubnetworkProbingConfig | None = None,
+        method: str = "subnetwork_probing",
+        config: MethodConfig | None = None,
         official_edges: Collection[Edge] | None = None,
         save_as: str = "prune_scores",
     ) -> None:
-        check_training_arguments(model, dataloader, validation_dataloader, config)
+        chosen = methods.get(method) if config is None else methods.of(config)
+        check_training_arguments(model, dataloader, validation_dataloader, config, chosen.Config)
         check_widget_arguments(official_edges, save_as)
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
         self.official_edges = None if official_edges is None else frozenset(official_edges)
 
-        config = SubnetworkProbingConfig() if config is None else config
-        presets = presets_for(config)
+        config = chosen.first_config if config is None else config
         self.panel = ControlPanel(
-            config,
+            methods=[
+                MethodOption(value=each.name, label=each.title, summary=each.summary)
+                for each in map(methods.get, methods.names())
+            ],
             save_as=save_as,
-            validation=validation_dataloader is not None,
-            presets=[Option(value=each.name, label=each.label) for each in presets],
-            preset=preset_of(config, presets),
         )
-        self.chart = Chart(series_for(validation_dataloader is not None))
+        self.chart = Chart(chosen.series_for(validation_dataloader is not None))
         self.circuit = CircuitView(
             model, official_edges, dataloader.seq_labels if model.seq_len is not None else None
         )
@@ -112,7 +112,6 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._session = Session(self._new_trainer, on_end=self._deliver)
         self._settings = Settings(
             config,
-            presets,
             self.panel,
             self._session,
             model,
@@ -289,10 +288,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """The history as a pandas table: a row for each step, a column for each field."""
         return history_frame(self.history)
 
-    def snapshot(self, n_edges: int | None = None, *, title: str = "Subnetwork probing") -> Picture:
-        """A static picture of chart, circuit and figures, which needs no kernel.
+    def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
+        """Return a static picture of chart, circuit and figures, which needs no kernel.
 
-        `n_edges`: the size of the circuit; by default the one in view. Raises `StateError`
+        `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
+        of the method. Raises `StateError`
         before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
@@ -313,7 +313,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             official_edges=self.official_edges,
             seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
             n_edges=n_edges,
-            title=title,
+            title=methods.of(self._beginning.config).title if title is None else title,
         )
 
     def _ipython_display_(self) -> None:
@@ -343,7 +343,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._session.state
 
     @property
-    def config(self) -> SubnetworkProbingConfig:
+    def config(self) -> MethodConfig:
         """The config that the panel shows; a field with a problem has its last good value."""
         return self._settings.config
 
@@ -383,9 +383,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             raise
         self._requests.tell(self._beginning.config.caution)
 
-    def _new_trainer(self) -> Trainer:
+    def _new_trainer(self) -> Trainer[Any]:
         config = self.config
-        trainer = SubnetworkProbing(
+        trainer = methods.of(config).trainer(
             self._model, self._dataloader, config, self._validation_dataloader
         )
         # Not before: a start that is refused leaves the run at hand what it is.
@@ -403,7 +403,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         return run.as_code(snapshot, names)
 
-    def _deliver(self, trainer: Trainer) -> None:
+    def _deliver(self, trainer: Trainer[Any]) -> None:
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
             self._delivery.deliver(trainer.prune_scores)
@@ -415,6 +415,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._screen.show(
             snapshot,
             config=self.config if snapshot.state == "idle" else self._beginning.config,
+            n_steps=self._settings.n_steps,
             notice=self._requests.notice,
             code=self._code(snapshot),
         )

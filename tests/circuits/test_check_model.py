@@ -1,4 +1,4 @@
-"""The invariants hold on every supported kind of model, and a wrong node breaks them."""
+"""`check_model` passes every supported kind of model, and a wrong node fails it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.check_model import ModelCheck, check_model
-from sp_widget.engine.kept_weights import KeptWeights
+from sp_widget.engine.edge_engine import KeptWeights
 from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.engine.patched_run import PatchedRun
 from sp_widget.errors import ModelCheckError
@@ -20,9 +20,21 @@ from tests import model_kinds
 MASK_FNS = {"None", "sigmoid", "hard_concrete"}
 
 
-@pytest.mark.parametrize("seq_len", [None, model_kinds.N_TOKENS])
-@pytest.mark.parametrize("separate_qkv", [True, False])
-@pytest.mark.parametrize("kind", model_kinds.KINDS)
+@pytest.mark.parametrize(
+    ("kind", "separate_qkv", "seq_len"),
+    [
+        *((kind, True, None) for kind in model_kinds.KINDS),
+        *(
+            (kind, separate_qkv, seq_len)
+            for kind in ("gpt2", "neox-parallel", "gemma3", "olmo2", "native-gqa-rotary")
+            for separate_qkv, seq_len in (
+                (True, model_kinds.N_TOKENS),
+                (False, None),
+                (False, model_kinds.N_TOKENS),
+            )
+        ),
+    ],
+)
 def test_the_invariants_hold(kind: str, separate_qkv: bool, seq_len: int | None) -> None:
     model = patchable_model(model_kinds.bridge(kind), separate_qkv=separate_qkv, seq_len=seq_len)
     check = check_model(model, model_kinds.dataloader())
@@ -91,13 +103,13 @@ def test_an_edge_that_is_never_patched_breaks_the_logits_with_all_edges_patched(
 def test_a_wrong_gradient_of_a_node_breaks_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """The values stay right."""
     model = patchable_model(model_kinds.bridge("gpt2"))
-    right = NormedLinear.backward
+    right = NormedLinear.backward_in_place
 
-    def wrong(self: Any, grad: Tensor, x: Tensor, y: Tensor, saved: Any, scratch: Any) -> None:
-        right(self, grad, x, y, saved, scratch)
+    def wrong(self: Any, x: Tensor, y: Tensor, saved: Any, grad_y: Tensor, scratch: Any) -> None:
+        right(self, x, y, saved, grad_y, scratch)
         x.mul_(1.01)
 
-    monkeypatch.setattr(NormedLinear, "backward", wrong)
+    monkeypatch.setattr(NormedLinear, "backward_in_place", wrong)
     assert set(_failures(model)) == {f"gradients[{name}]" for name in MASK_FNS}
 
 

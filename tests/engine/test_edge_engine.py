@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sp_widget.engine.edge_engine import Engine
-from sp_widget.engine.patch import Patch
 from sp_widget.engine.patchable_model import PatchableModel, patchable_model
+from sp_widget.engine.protocol import Patch
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import RunInputs
@@ -153,6 +153,52 @@ def test_one_row_of_masks_stands_for_every_prompt(seq_len: int | None) -> None:
     torch.testing.assert_close(gradients[shared][0], gradients[repeated].sum(0))
 
 
+@pytest.mark.parametrize("seq_len", [None, model_kinds.N_TOKENS])
+def test_rows_of_masks_for_equal_parts_of_the_batch(seq_len: int | None) -> None:
+    """Two rows for six prompts: the first three, and the others. Values and gradients."""
+    model = _model("gpt2", seq_len=seq_len)
+    inputs, patch = _prepared(model)
+    twice = inputs.repeated(2)
+    rows = _normal(2, model.n_edges, seed=6).requires_grad_()
+    each = rows.detach().repeat_interleave(N_PROMPTS, dim=0).requires_grad_()
+    weights = _normal(2 * N_PROMPTS, 2, model_kinds.N_VOCAB, seed=7)
+    logits = {m: model.engine.run(m, twice, patch, slice(-2, None)) for m in (rows, each)}
+    torch.testing.assert_close(logits[rows], logits[each], rtol=1e-9, atol=1e-9)
+    gradients = {
+        masks: torch.autograd.grad((out * weights).sum(), masks)[0] for masks, out in logits.items()
+    }
+    expected = gradients[each].unflatten(0, (2, N_PROMPTS)).sum(1)
+    torch.testing.assert_close(gradients[rows], expected)
+
+
+@pytest.mark.parametrize("n_rows", [1, N_PROMPTS])
+def test_gradients_at_masks_of_zero_attribute_the_plain_run(n_rows: int) -> None:
+    """Edge attribution patching: (a_s - c_s) . dL/dx_d, with c and dL/dx of a run without masks."""
+    model = _model("native-gqa-rotary")
+    inputs, patch = _prepared(model)
+    masks = torch.zeros(n_rows, model.n_edges, dtype=torch.float64, requires_grad=True)
+    logits = model.engine.run(masks, inputs, patch, slice(-1, None))
+    (gradient,) = torch.autograd.grad(logits.logsumexp(-1).sum(), masks)
+
+    plain = SlowRun(_bridge("native-gqa-rotary"))
+    streams: dict[str, Tensor] = {}
+
+    def read(dest: str, stream: Tensor) -> Tensor:
+        streams[dest] = stream.detach().clone().requires_grad_()
+        return streams[dest] + (stream - stream.detach())
+
+    plain.read = read  # type: ignore[method-assign]
+    plain.row = lambda layer, head, letter: f"A{layer}.{head}.{letter}"  # type: ignore[method-assign]
+    last = plain.logits(_tokens(1))[:, -1]
+    wanted = torch.autograd.grad(last.logsumexp(-1).sum(), list(streams.values()))
+    at_stream = dict(zip(streams, wanted, strict=True))
+    for edge in model.edges:
+        difference = patch.sources[edge.src.src_idx] - plain.written[edge.src.name].detach()
+        expected = (at_stream[edge.dest.name] * difference).sum((1, 2))
+        got = edge.prune_score(model.graph.split(gradient.sum(0)))
+        torch.testing.assert_close(got, expected.sum(), rtol=1e-5, atol=1e-6)
+
+
 def test_edges_of_one_position_change_only_that_position_of_what_they_enter() -> None:
     """Patching Resid Start -> Resid End at one position leaves the other logits as they were."""
     model = _model("gpt2", seq_len=model_kinds.N_TOKENS)
@@ -233,11 +279,11 @@ def test_a_second_backward_through_one_run_is_refused() -> None:
         loss.backward()
 
 
-def _buffers(engine: Engine) -> set[int]:
+def _buffers(engine: Any) -> set[int]:
     """Where the buffers lie that the engine keeps."""
     spaces = engine._free.values()
     tensors = [x for space in spaces for x in vars(space).values() if isinstance(x, Tensor)]
-    scratch = [space.scratch(torch.device("cpu"))._flat for space in spaces]
+    scratch = [space.scratch(torch.device("cpu")) for space in spaces]
     return {x.data_ptr() for x in tensors + scratch}
 
 
@@ -297,3 +343,18 @@ def test_prompts_of_another_length_than_seq_len_are_refused() -> None:
     model = _model("gpt2", seq_len=3)
     with pytest.raises(ArgumentError, match=r"3 tokens.*got 6"):
         model.engine.run(torch.zeros(1, model.n_edges, dtype=torch.float64), *_prepared(model))
+
+
+def test_a_run_resumed_at_the_first_block_does_not_depend_on_what_ran_before() -> None:
+    """Its buffers come from another run, with other activations in them."""
+    model = _model("gpt2")
+    inputs, patch = _prepared(model)
+    masks = torch.zeros(model.n_edges, dtype=torch.float64)
+    row = masks.clone()
+    row[0] = 1  # An edge into block 0.
+    with torch.no_grad():
+        expected = model.engine.run(row.unsqueeze(0), inputs, patch)
+        other = replace(inputs, embed=torch.full_like(inputs.embed, 1e3))
+        model.engine.run(masks.unsqueeze(0), other, patch)
+    resumed = model.engine.resumable(masks, inputs, patch).run(row.unsqueeze(0))
+    torch.testing.assert_close(resumed[0], expected, rtol=1e-9, atol=1e-9)

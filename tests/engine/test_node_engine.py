@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sp_widget.circuits.check_model import check_model
-from sp_widget.engine.patch import Patch
 from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
+from sp_widget.engine.protocol import Patch
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.models.architecture import RunInputs

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sp_widget.engine.kept_weights import KeptWeights
+from sp_widget.engine.edge_engine import KeptWeights
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import BlockShape, DestNode, Edge, Graph, SrcNode
 

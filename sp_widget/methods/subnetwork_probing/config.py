@@ -1,78 +1,174 @@
-"""The parameters of subnetwork probing: one frozen, validated dataclass."""
+"""The settings of subnetwork probing: one frozen, validated dataclass."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
-from sp_widget.circuits.patch_cache import CACHE_MODES, CacheMode
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
-from sp_widget.types import AblationType, FaithfulnessTarget, MaskFn
+from sp_widget.methods.mask_training import MaskTrainingConfig
+from sp_widget.methods.parameter import choice, from_code, number, switch, whole_number
+from sp_widget.types import AblationType, MaskFn
 
-FAITHFULNESS_TARGETS: tuple[str, ...] = get_args(FaithfulnessTarget)
-MASK_FNS: tuple[str | None, ...] = ("hard_concrete", "sigmoid", None)
 HardCircuit: TypeAlias = Literal["threshold", "top_k"]
-HARD_CIRCUITS: tuple[str, ...] = get_args(HardCircuit)
-MAX_LEARNING_RATE = 1e30
-"""Beyond it a step does not fit into the 32 bits that Adam computes with."""
+LambdaSchedule: TypeAlias = Literal["constant", "linear", "exponential", "per_prompt"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubnetworkProbingConfig:
+class SubnetworkProbingConfig(MaskTrainingConfig):
     """How to train the masks. Defaults are those of the reference (auto-circuit).
 
     Raises `ArgumentError` (a `ValueError`) that names the first bad field.
     """
 
-    learning_rate: float = 0.1
-    """Adam's learning rate on the mask parameters (log-odds), per step. Above 0."""
-    epochs: int = 20
-    """Passes over the dataloader. At least 1."""
-    regularize_lambda: float = 10.0
-    """Weight of the regularizer in the loss. At least 0."""
-    mask_fn: MaskFn = "hard_concrete"
-    """How a parameter becomes a mask value: see `sp_widget.methods.mask_functions`."""
-    dropout_p: float = 0.0
-    """Probability of dropping a mask value during training. In [0, 1)."""
-    init_val: float = DEFAULT_INIT_VAL
-    """Size of the starting parameter: masks start at `-init_val`, or `+init_val` with
-    `tree_optimisation`. The default is ln 5, where a hard-concrete mask is on with odds 5."""
-    circuit_size: int | None = None
-    """Number of edges to aim for; only edges above it are penalised. `None`: as few as possible."""
-    tree_optimisation: bool = False
-    """`True`: run the clean prompt and learn which edges to ablate. `False`: run the corrupt
-    prompt and learn which edges must carry the clean value."""
-    avoid_edges: frozenset[Edge] = frozenset()
-    """Edges that cost extra when they are in the circuit."""
-    avoid_lambda: float = 1.0
-    """Weight of the penalty on `avoid_edges`. At least 0."""
-    faithfulness_target: FaithfulnessTarget = "kl_div"
-    """What to be faithful to: see `sp_widget.circuits.metrics`."""
-    ablation_type: AblationType = AblationType.RESAMPLE
-    """The activations that a patched edge carries."""
-    seed: int | None = None
-    """Seed of mask samples and dropout. `None` draws one; the trainer tells which."""
-    evaluate_every: int | None = 20
-    """Steps between two evaluations of the hard circuit on all validation data; there is one more
-    after the last step. `None`: none by itself. It changes nothing about the training."""
-    hard_circuit: HardCircuit = "threshold"
-    """Which edges these evaluations take: see `hard_circuit.py` beside this file."""
-    cache: CacheMode = "auto"
-    """Where patch activations wait between steps: see `sp_widget.circuits.patch_cache`. The
-    result is the same."""
-    recompute: bool = False
-    """Run every node again in the backward pass instead of keeping what autograd needs of it: less
-    memory, more time, the same result."""
+    regularize_lambda: float = number(
+        10.0,
+        "Lambda",
+        "Weight of the regularizer: loss = faithfulness + lambda × regularizer. "
+        "Larger finds a smaller circuit. "
+        "May be changed while training: takes effect at the next step.",
+        at_least=0,
+        live=True,
+    )
+    circuit_size: int | None = whole_number(
+        None,
+        "Circuit size",
+        "Number of edges to aim for: regularizer = edges above it ÷ this number. Left empty, "
+        "it is edges in the circuit ÷ all edges, and lambda decides how small the circuit gets.",
+        optional="as few as possible",
+    )
+    lambda_schedule: LambdaSchedule = choice(
+        "constant",
+        "Lambda schedule",
+        "Linear and exponential let lambda rise to its value in the course of the training. "
+        "A lambda for every prompt trains circuits of all sizes at once: each prompt draws its "
+        "own, and lambda only says which of these circuits is shown.",
+        {
+            "constant": "Constant",
+            "linear": "Rising linearly",
+            "exponential": "Rising exponentially",
+            "per_prompt": "A lambda for every prompt",
+        },
+        group="more",
+    )
+    lambda_unit: Literal["target", "empty_circuit"] = choice(
+        "target",
+        "Lambda unit",
+        "What lambda is measured in: the faithfulness target itself, or what the target loses "
+        "when every edge is ablated, so that the same lambda suits every target and model.",
+        {"target": "The target's own unit", "empty_circuit": "The loss of the empty circuit"},
+        group="more",
+    )
+    expected_l0: bool = switch(
+        False,
+        "Expected L0",
+        "Regularize the expected number of edges whose mask is not fully off, instead of a sum "
+        "of sampled masks: the same on average up to a shift, and without noise.",
+        group="more",
+    )
+    completeness_lambda: float = number(
+        0.0,
+        "Completeness",
+        "Weight of a term that makes the complement fail: the model without the circuit should "
+        "predict what the model predicts when every edge is ablated. 0: no such term, and half "
+        "the time.",
+        at_least=0,
+        live=True,
+        group="more",
+    )
+    warm_start: bool = switch(
+        False,
+        "Warm start",
+        "Start from EAP-IG scores instead of the same value for every edge.",
+        group="more",
+    )
+    start: Literal["whole_model", "empty"] | None = choice(
+        None,
+        "Start",
+        "Whether every edge is in the circuit before the first step, or none. As the initial "
+        "mask value says: its sign decides.",
+        {
+            None: "As the initial mask value says",
+            "whole_model": "The whole model",
+            "empty": "The empty circuit",
+        },
+        group="more",
+    )
+    mask_fn: MaskFn = choice(
+        "hard_concrete",
+        "Mask function",
+        "How a trained parameter θ becomes a mask value: hard concrete samples values that "
+        "are often exactly 0 or 1, sigmoid takes σ(θ), none takes θ itself.",
+        {
+            "hard_concrete": "Hard concrete",
+            "sigmoid": "Sigmoid",
+            None: "None (the parameter itself)",
+        },
+        group="more",
+    )
+    dropout_p: float = number(
+        0.0,
+        "Dropout",
+        "Probability of setting a mask value to 0 during training, from 0 to below 1; the "
+        "others are divided by 1 − probability.",
+        at_least=0,
+        below=1,
+        step=0.05,
+        group="more",
+    )
+    init_val: float = number(
+        DEFAULT_INIT_VAL,
+        "Initial mask value",
+        "Size of the parameter θ at the start: masks start at minus this value, or at plus "
+        "this value with tree optimisation. The default is ln 5, where a hard-concrete mask is "
+        "on with odds 5.",
+        step=0.5,
+        group="more",
+    )
+    avoid_edges: frozenset[Edge] = from_code(
+        frozenset(),
+        "Edges to avoid",
+        "Edges that cost extra when they are in the circuit.",
+        "a collection of edges or None",
+        lambda value: isinstance(value, frozenset),
+    )
+    avoid_lambda: float = number(
+        1.0,
+        "Avoid lambda",
+        "Weight of the penalty on the edges to avoid; without such edges it has no effect.",
+        at_least=0,
+        group="more",
+    )
+    hard_circuit: HardCircuit = choice(
+        "threshold",
+        "Hard circuit",
+        "Which edges are measured on the validation data. Rounded masks: those whose mask is "
+        "above one half. Top k: the most important ones, where k is the circuit size or else "
+        "the regularizer's count of edges.",
+        {"threshold": "Rounded masks", "top_k": "Top k edges"},
+        group="more",
+        section="Validation",
+        needs_validation=True,
+    )
+    tree_optimisation: bool = switch(
+        False,
+        "Tree optimisation",
+        "On: run the clean prompt and learn which edges to ablate. "
+        "Off: run the corrupt prompt and learn which edges must carry the clean value.",
+        section="Patching an edge",
+        group="more",
+    )
 
     def __post_init__(self) -> None:
         # Accept any collection of edges, and the reference's None.
         object.__setattr__(self, "avoid_edges", _as_edges(self.avoid_edges))
-        for name, check in _CHECKS.items():
-            check(name, getattr(self, name))
+        super().__post_init__()
+        if self.lambda_schedule == "per_prompt" and self.mask_fn is None:
+            wanted = "'hard_concrete' or 'sigmoid' with a lambda for every prompt"
+            raise ArgumentError("mask_fn", wanted, self.mask_fn)
 
     @property
     def caution(self) -> str:
@@ -85,25 +181,6 @@ class SubnetworkProbingConfig:
             "behaviour. Use RESAMPLE or tree_optimisation=True."
         )
 
-    @classmethod
-    def problems(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """What is wrong with `values`, field by field: an empty dict when nothing is.
-
-        Unknown names are problems too. Used by the control panel, which explains each
-        problem beside its field.
-        """
-        found: dict[str, str] = {}
-        known = {field.name for field in fields(cls)}
-        for name, value in values.items():
-            if name not in known:
-                found[name] = f"wanted one of {sorted(known)}, got {name!r}"
-            elif name in _CHECKS:
-                try:
-                    _CHECKS[name](name, value)
-                except ArgumentError as error:
-                    found[name] = error.reason
-        return found
-
 
 def _as_edges(edges: Any) -> frozenset[Edge]:
     edges = frozenset() if edges is None else edges
@@ -113,73 +190,3 @@ def _as_edges(edges: Any) -> frozenset[Edge]:
         if not isinstance(edge, Edge):
             raise ArgumentError("avoid_edges", "only sp_widget.Edge objects", edge)
     return frozenset(edges)
-
-
-def _number(
-    wanted: str, accept: Callable[[float], bool], integer: bool = False
-) -> Callable[[str, Any], None]:
-    kinds: tuple[type, ...] = (int,) if integer else (int, float)
-
-    def check(name: str, value: Any) -> None:
-        # bool is an int in Python, and never what was meant for a number.
-        is_number = isinstance(value, kinds) and not isinstance(value, bool)
-        if not is_number or not _is_finite(value) or not accept(value):
-            raise ArgumentError(name, wanted, value)
-
-    return check
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # An int beyond the largest float.
-        return False
-
-
-def _optional(check: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
-    def check_optional(name: str, value: Any) -> None:
-        if value is not None:
-            check(name, value)
-
-    return check_optional
-
-
-def _one_of(options: tuple[Any, ...]) -> Callable[[str, Any], None]:
-    def check(name: str, value: Any) -> None:
-        if not any(value is option or value == option for option in options):
-            raise ArgumentError(name, f"one of {list(options)}", value)
-
-    return check
-
-
-def _boolean(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ArgumentError(name, "True or False", value)
-
-
-_CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "learning_rate": _number(
-        f"a number above 0, at most {MAX_LEARNING_RATE:g}", lambda x: 0 < x <= MAX_LEARNING_RATE
-    ),
-    "epochs": _number("a whole number of at least 1", lambda x: x >= 1, integer=True),
-    "regularize_lambda": _number("a number of at least 0", lambda x: x >= 0),
-    "mask_fn": _one_of(MASK_FNS),
-    "dropout_p": _number("a number from 0 to below 1", lambda x: 0 <= x < 1),
-    "init_val": _number("a finite number", lambda x: True),
-    "circuit_size": _optional(
-        _number("None or a whole number of at least 1", lambda x: x >= 1, integer=True)
-    ),
-    "tree_optimisation": _boolean,
-    "avoid_lambda": _number("a number of at least 0", lambda x: x >= 0),
-    "faithfulness_target": _one_of(FAITHFULNESS_TARGETS),
-    "ablation_type": _one_of(tuple(AblationType)),
-    "seed": _optional(
-        _number("None or a whole number from 0 to 2**63 - 1", lambda x: 0 <= x < 2**63, True)
-    ),
-    "evaluate_every": _optional(
-        _number("None or a whole number of at least 1", lambda x: x >= 1, integer=True)
-    ),
-    "hard_circuit": _one_of(HARD_CIRCUITS),
-    "cache": _one_of(CACHE_MODES),
-    "recompute": _boolean,
-}

@@ -1,4 +1,4 @@
-"""Products with the masks, in tiles and in one go."""
+"""Products with the masks, in tiles and in one go, and the room for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sp_widget.engine.products import multiply
-from sp_widget.models.scratch import Scratch, pieces, scratch_size
+from sp_widget.engine.buffers import multiply, pieces, scratch_size
 
 CPU = torch.device("cpu")
 
@@ -37,7 +36,7 @@ def test_a_product_in_tiles_is_the_product(
     left, right = _normal(groups, rows, n, seed=0), _normal(groups, n, columns, seed=1)
     out = _rows_of_a_buffer(groups, rows, columns)
     expected = left @ right + (out if add else 0)
-    multiply(left, right, out, Scratch(out.new_empty(room), CPU, 1), add=add)
+    multiply(left, right, out, out.new_empty(room), add=add)
     torch.testing.assert_close(out, expected)
 
 
@@ -45,7 +44,7 @@ def test_what_was_in_memory_before_does_not_matter() -> None:
     left, right = _normal(2, 3, 70, seed=0), _normal(2, 70, 5, seed=1)
     for groups in (1, 2):
         out = torch.full((groups, 3, 5), torch.nan, dtype=torch.float64)
-        multiply(left[:groups], right[:groups], out, Scratch(out, CPU, 1), add=False)
+        multiply(left[:groups], right[:groups], out, out.new_empty(out.numel()), add=False)
         torch.testing.assert_close(out, left[:groups] @ right[:groups])
 
 

@@ -1,0 +1,600 @@
+"""What a method is: a way to give every edge an importance, in steps that can be watched.
+
+A method has a config (a frozen dataclass that describes its fields) and a trainer (a class that
+makes the steps). The session, the panel, the report, *copy as code* and checkpoints know what is
+defined here and nothing of any method. `docs/add_a_method.md` walks through a new one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sp_widget.circuits.ablations import Side
+from sp_widget.circuits.metrics import FAITHFULNESS, in_full_precision
+from sp_widget.circuits.patch_cache import CACHE_MODES, CacheMode
+from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
+from sp_widget.circuits.scores import PruneScores
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
+from sp_widget.methods.arguments import check_training_arguments
+from sp_widget.methods.parameter import choice, parameters, whole_number
+from sp_widget.methods.progress import progress_bar
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
+from sp_widget.types import AblationType, FaithfulnessTarget
+
+FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
+    "kl_div": "KL divergence",
+    "mse": "Mean squared error",
+    "answer": "Answer logit",
+    "wrong_answer": "Wrong answer logit",
+    "correct_percent": "Correct percent",
+    "logit_diff_percent": "Logit difference percent",
+}
+
+ABLATION_LABELS: Mapping[AblationType, str] = {
+    AblationType.RESAMPLE: "Resample",
+    AblationType.ZERO: "Zero",
+    AblationType.TOKENWISE_MEAN_CLEAN: "Tokenwise mean, clean",
+    AblationType.TOKENWISE_MEAN_CORRUPT: "Tokenwise mean, corrupt",
+    AblationType.TOKENWISE_MEAN_CLEAN_AND_CORRUPT: "Tokenwise mean, clean and corrupt",
+    AblationType.BATCH_TOKENWISE_MEAN: "Batch tokenwise mean",
+    AblationType.BATCH_ALL_TOK_MEAN: "Batch mean over all tokens",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig:
+    """The settings of a method. Those here are how every method is prepared and measured.
+
+    Raises `ArgumentError` (a `ValueError`) that names the first bad field.
+    """
+
+    faithfulness_target: FaithfulnessTarget = choice(
+        "kl_div",
+        "Faithfulness target",
+        "What the circuit must preserve of the whole model's output. KL divergence: "
+        "Σ p log(p ÷ q), of the model's p and the circuit's q.",
+        FAITHFULNESS_LABELS,
+    )
+    ablation_type: AblationType = choice(
+        AblationType.RESAMPLE,
+        "Ablation",
+        "The activations that replace a source's output on a patched edge. "
+        "Resample takes them from the other prompt of the pair.",
+        ABLATION_LABELS,
+        section="Patching an edge",
+    )
+    seed: int | None = whole_number(
+        None,
+        "Seed",
+        "Seed of everything that is drawn: the same seed gives the same scores. "
+        "Left empty, one is drawn.",
+        at_least=0,
+        at_most=2**63 - 1,
+        optional="random",
+        group="more",
+    )
+    evaluate_every: int | None = whole_number(
+        20,
+        "Evaluate every",
+        "Steps between two measurements of the hard circuit on all validation data. They change "
+        "nothing about the scores. Left empty, only Evaluate now measures.",
+        optional="never",
+        group="more",
+        section="Validation",
+        needs_validation=True,
+    )
+    cache: CacheMode = choice(
+        "auto", "Cache", "Where patch activations wait between steps.", CACHE_MODES, group="more"
+    )
+
+    def __post_init__(self) -> None:
+        for name, parameter in parameters(self).items():
+            parameter.check(name, getattr(self, name))
+
+    @property
+    def caution(self) -> str:
+        """What is legal but cannot work; empty when there is nothing to say."""
+        return ""
+
+    @classmethod
+    def problems(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return what is wrong with `values`, field by field: an empty dict when nothing is.
+
+        Unknown names are problems too. The panel explains each problem beside its field.
+        """
+        found: dict[str, str] = {}
+        known = parameters(cls)
+        for name, value in values.items():
+            if name not in known:
+                found[name] = f"wanted one of {sorted(known)}, got {name!r}"
+                continue
+            try:
+                known[name].check(name, value)
+            except ArgumentError as error:
+                found[name] = error.reason
+        return found
+
+
+ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+
+
+@dataclass
+class KeepBest:
+    """The evaluation with the lowest objective so far, and what the trainer had then.
+
+    A live change of a weight changes the objective; both sides of a comparison then take the new
+    one.
+    """
+
+    evaluation: HardEvaluation | None = None
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(
+        self,
+        evaluation: HardEvaluation,
+        tensors: Mapping[str, Tensor],
+        objective: Callable[[HardEvaluation], float],
+    ) -> None:
+        """Keep a copy of `tensors` if `evaluation` is better. On a tie the earlier one stays."""
+        # A NaN is never below anything.
+        limit = math.inf if self.evaluation is None else objective(self.evaluation)
+        if objective(evaluation) < limit:
+            self.evaluation = evaluation
+            self.tensors = {name: value.detach().clone() for name, value in tensors.items()}
+
+
+class Trainer(ABC, Generic[ConfigT]):
+    """One run of a method: prepared, then made step by step.
+
+    Synchronous and, on the CPU, deterministic for a given seed. Nothing of the model changes. A
+    step happens wholly or not at all: after an error or an interrupt everything is as it was
+    before it. What is drawn depends on the seed and the number of the step alone.
+
+    A subclass says how many steps there are, what a step does, and what circuit and scores follow
+    from `tensors`, which hold all that changes from step to step.
+
+    Raises `ArgumentError` with the name of a bad argument.
+    """
+
+    title: ClassVar[str]
+    Config: ClassVar[type[MethodConfig]]
+    run_side: Side = "clean"
+    """The prompts that run through the model; patch activations come from the others."""
+
+    def __init__(
+        self,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        config: ConfigT | None = None,
+        validation_dataloader: PromptDataLoader | None = None,
+    ) -> None:
+        check_training_arguments(model, dataloader, validation_dataloader, config, self.Config)
+        self.model = model
+        self.config: ConfigT = self.Config() if config is None else config  # type: ignore[assignment]
+        self.dataloader = dataloader
+        self.validation_dataloader = validation_dataloader
+        self.seed = torch.seed() % 2**63 if self.config.seed is None else self.config.seed
+        self.history: list[StepRecord] = []
+        self.evaluations: list[HardEvaluation] = []
+        """The hard circuit on all validation data, oldest first."""
+        self.callbacks: list[Callable[[StepRecord], None]] = []
+        """Called with each record, after the step."""
+        # A panel makes a trainer to look at it: nothing here may take long.
+        self.tensors: dict[str, Tensor] = {}
+        """What changes from step to step, by name: all that a checkpoint needs of the method."""
+        self.momenta: frozenset[str] = frozenset()
+        """Names of those that belong to an optimizer: it goes on where the best masks come back."""
+        self.batches: list[PreparedBatch] = []
+        """What was prepared of each training batch; to be read only."""
+        self.validation_batches: list[PreparedBatch] = []
+        self.prepared = False
+        self._best = KeepBest()
+        self.check_config()
+
+    # --- what a method says -----------------------------------------------------------------
+
+    def check_config(self) -> None:
+        """Raise `ArgumentError` for a setting that does not fit the model."""
+        size = getattr(self.config, "circuit_size", None)
+        if size is not None and size > self.n_edges:
+            raise ArgumentError("circuit_size", f"at most {self.n_edges} edges", size)
+
+    @property
+    @abstractmethod
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+
+    @abstractmethod
+    def make_step(self, step: int) -> dict[str, Tensor | float]:
+        """Change `tensors` as step number `step` does, and return what was measured.
+
+        By name, each one number: `loss` at least. `validation` and `validation_hard` are fields
+        of the record, the others its terms.
+        """
+
+    @abstractmethod
+    def scores(self) -> Float[Tensor, " edges"]:
+        """Return a score for each edge; its absolute value is the edge's importance."""
+
+    @abstractmethod
+    def hard_circuit(self) -> Bool[Tensor, " edges"]:
+        """Return which edges are in the circuit at this moment: each either is or is not."""
+
+    def sparsity_of(self, circuit: Bool[Tensor, " edges"]) -> float:
+        """Return the sparsity term of exactly these edges, before its weight."""
+        return 0.0
+
+    def objective(self, evaluation: HardEvaluation) -> float:
+        """Return what the best evaluation has least of."""
+        return evaluation.objective()
+
+    # --- state ------------------------------------------------------------------------------
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of the model."""
+        return self.model.n_edges
+
+    @property
+    def step_count(self) -> int:
+        """Steps done."""
+        return self.history[-1].step if self.history else 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are done."""
+        return self.step_count >= self.n_steps
+
+    @property
+    def prune_scores(self) -> PruneScores:
+        """Scores of all edges as they are so far: a copy, on the CPU."""
+        parts = self.model.graph.split(self.scores().detach().cpu()).items()
+        return PruneScores({name: part.clone() for name, part in parts}, self.model.graph)
+
+    @property
+    def hard_edge_count(self) -> int:
+        """Edges in the hard circuit."""
+        return int(self.hard_circuit().sum())
+
+    @property
+    def best(self) -> HardEvaluation | None:
+        """The evaluation with the lowest objective; what it was made with is kept."""
+        return self._best.evaluation
+
+    def change(self, **values: Any) -> None:
+        """Change settings between two steps; effective from the next one. Raises as
+        `check_change` does.
+        """
+        self.check_change(**values)
+        self.config = replace(self.config, **values)
+
+    def check_change(self, **values: Any) -> None:
+        """Raise `ArgumentError` for a bad value, and for a setting that cannot change in mid-run.
+
+        May be called from any thread.
+        """
+        known = parameters(self.config)
+        for name, value in values.items():
+            if name not in known or not known[name].live:
+                live = sorted(name for name, each in known.items() if each.live)
+                raise ArgumentError(name, f"a setting that may change in mid-run: {live}", value)
+            known[name].check(name, value)
+
+    # --- the run ----------------------------------------------------------------------------
+
+    def preparation(self) -> Iterator[tuple[int, int]]:
+        """Compute clean logits and patch activations; yield (batches done, batches in all).
+
+        `step` and `run` do this by themselves. Abandoned half-way, it starts over.
+        """
+        self.batches, self.validation_batches, self.prepared = [], [], False
+        loaders = [(self.dataloader, self.batches)]
+        if self.validation_dataloader is not None:
+            loaders.append((self.validation_dataloader, self.validation_batches))
+        total = sum(len(loader) for loader, _ in loaders)
+        done = 0
+        for loader, kept in loaders:
+            prepared = prepare_batches(
+                self.model,
+                loader,
+                run_side=self.run_side,
+                ablation_type=self.config.ablation_type,
+                cache=self.config.cache,
+            )
+            for batch in prepared:
+                kept.append(batch)
+                done += 1
+                if done == total:
+                    # Before the last yield: who stops listening at `total` has all of it.
+                    self.begin()
+                    self.prepared = True
+                yield done, total
+
+    def begin(self) -> None:
+        """Measure what the first step needs of the prepared batches."""
+
+    def step(self) -> StepRecord:
+        """Make one step.
+
+        Raises `NonFiniteLossError` when the loss is NaN or infinite (everything stays as it was)
+        and `StateError` when all steps are done.
+        """
+        step = self.step_count + 1
+        if step > self.n_steps:
+            raise StateError(f"all {self.n_steps} steps are done")
+        self._prepare()
+        started = time.perf_counter()
+        with self._undone_by_an_error():
+            measured = read_numbers(
+                {**self.make_step(step), "hard_edge_count": self.hard_circuit().sum()}
+            )
+            self.check_finite(step, measured)
+            record = StepRecord(
+                step=step,
+                epoch=(step - 1) // len(self.batches) + 1,
+                loss=measured.pop("loss"),
+                hard_edge_count=int(measured.pop("hard_edge_count")),
+                seconds=time.perf_counter() - started,
+                validation=measured.pop("validation", None),
+                validation_hard=measured.pop("validation_hard", None),
+                terms=measured,
+            )
+            self.history.append(record)
+        if self._evaluation_is_due(step):
+            self.evaluate()
+        for callback in self.callbacks:
+            callback(record)
+        return record
+
+    def run(self, progress: bool = True, *, until_step: int | None = None) -> PruneScores:
+        """Make all remaining steps, with a progress bar unless `progress` is false.
+
+        `until_step`: stop when so many steps are done in all; a later `run` goes on.
+        """
+        if self.config.caution and not self.history:
+            warnings.warn(self.config.caution, stacklevel=2)
+        last = self.n_steps if until_step is None else min(until_step, self.n_steps)
+        with progress_bar(self.title, last, self.step_count, enabled=progress) as show:
+            while self.step_count < last:
+                show(self.step())
+        return self.prune_scores
+
+    def check_finite(self, step: int, measured: dict[str, float]) -> None:
+        """Raise `NonFiniteLossError` if the step's loss is NaN or infinite."""
+        if not math.isfinite(measured["loss"]):
+            raise NonFiniteLossError(
+                f"the loss became {measured['loss']} at step {step}; everything is as after step "
+                f"{step - 1}."
+            )
+
+    def generator(self, step: int, stream: int = 0) -> torch.Generator:
+        """Return a source of random numbers for a step, on the model's device.
+
+        Streams of one step are independent, and so are steps. Nothing is drawn beyond a step, so
+        that a run goes on exactly after an interrupt and from a checkpoint.
+        """
+        # SplitMix64's constants spread neighbouring steps over all seeds.
+        mixed = (self.seed + 0x9E3779B97F4A7C15 * (2 * step + stream + 1)) % 2**64
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
+        return torch.Generator(self.model.device).manual_seed((mixed ^ (mixed >> 31)) % 2**63)
+
+    # --- the hard circuit on validation data ------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(self) -> HardEvaluation:
+        """Measure the hard circuit on all validation data, and keep its masks if it is the best.
+
+        A second evaluation after the same step replaces the first. Raises `StateError` without
+        validation data.
+        """
+        if self.validation_dataloader is None:
+            raise StateError("cannot evaluate: there is no validation_dataloader")
+        self._prepare()
+        circuit = self.hard_circuit()
+        evaluation = HardEvaluation(
+            step=self.step_count,
+            edges=int(circuit.sum()),
+            faithfulness=self.mean_faithfulness(circuit, self.validation_batches),
+            regularizer=self.sparsity_of(circuit),
+        )
+        if self.evaluations and self.evaluations[-1].step == evaluation.step:
+            self.evaluations.pop()
+        self.evaluations.append(evaluation)
+        masks = {name: self.tensors[name] for name in self.tensors if name not in self.momenta}
+        self._best.offer(evaluation, masks, self.objective)
+        return evaluation
+
+    @torch.no_grad()
+    def restore_best(self) -> HardEvaluation:
+        """Go back to the masks of the best evaluation; steps, history and optimizer go on.
+
+        Raises `StateError` when nothing was evaluated.
+        """
+        if self._best.evaluation is None:
+            raise StateError("cannot restore the best masks: nothing was evaluated")
+        for name, value in self._best.tensors.items():
+            self.tensors[name].copy_(value)
+        return self._best.evaluation
+
+    @torch.no_grad()
+    def mean_faithfulness(
+        self, circuit: Bool[Tensor, " edges"], batches: Sequence[PreparedBatch]
+    ) -> float:
+        """Return the faithfulness of a circuit, averaged over all prompts of some batches."""
+        masks = self.masks_of(circuit)
+        sizes = [here.inputs.embed.shape[0] for here in batches]
+        values = [self.faithfulness(self.run_masks(masks, here), here).item() for here in batches]
+        return sum(n * value for n, value in zip(sizes, values, strict=True)) / sum(sizes)
+
+    def masks_of(self, circuit: Bool[Tensor, " edges"]) -> Float[Tensor, "1 edges"]:
+        """Return the mask values that run exactly this circuit."""
+        return (~circuit if self.run_side == "clean" else circuit).float().unsqueeze(0)
+
+    def run_masks(self, masks: Float[Tensor, "n edges"], here: PreparedBatch) -> Tensor:
+        """Return the logits at the output positions with every edge patched by its mask value."""
+        logits = self.model.engine.run(
+            masks, here.inputs, here.patch(), self.model.out_positions, self._recompute
+        )
+        return in_full_precision(self.model.sliced(logits))
+
+    def faithfulness(self, logits: Tensor, here: PreparedBatch) -> Float[Tensor, ""]:
+        """Return the chosen faithfulness of some logits of a batch: smaller is more faithful."""
+        measure = FAITHFULNESS[self.config.faithfulness_target]
+        return measure(logits, here.clean_logits, here.batch)
+
+    # --- checkpoints ------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that another trainer with the same arguments needs to go on bit by bit."""
+        best = self._best
+        return {
+            "seed": self.seed,
+            "config": {name: getattr(self.config, name) for name in self._live_names()},
+            "tensors": {name: value.detach().clone() for name, value in self.tensors.items()},
+            "history": [record.to_dict() for record in self.history],
+            "evaluations": [evaluation.to_dict() for evaluation in self.evaluations],
+            "best": None if best.evaluation is None else best.evaluation.to_dict(),
+            "best_tensors": {name: value.clone() for name, value in best.tensors.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Raises `ArgumentError` for the state of another method or model; nothing is changed then.
+        """
+        missing = self.state_dict().keys() - state.keys()
+        if missing:
+            raise ArgumentError("state", "what state_dict returned", f"no {sorted(missing)}")
+        wanted = {name: tuple(value.shape) for name, value in self.tensors.items()}
+        got, best_got = (
+            {name: tuple(value.shape) for name, value in state[part].items()}
+            for part in ("tensors", "best_tensors")
+        )
+        if got != wanted or not best_got.items() <= wanted.items():
+            raise ArgumentError("state", f"tensors of the shapes {wanted}", got)
+        history = [StepRecord.from_dict(record) for record in state["history"]]
+        evaluations = [HardEvaluation(**values) for values in state["evaluations"]]
+        best = None if state["best"] is None else HardEvaluation(**state["best"])
+        config = replace(self.config, **state["config"])
+
+        self.config, self.seed = config, state["seed"]
+        self.history, self.evaluations = history, evaluations
+        copies = {name: value.clone() for name, value in state["best_tensors"].items()}
+        self._best = KeepBest(best, copies)
+        self._put_back(state["tensors"])
+
+    # --- inside -----------------------------------------------------------------------------
+
+    _recompute = False
+
+    def _prepare(self) -> None:
+        if not self.prepared:
+            for _ in self.preparation():
+                pass
+
+    def _evaluation_is_due(self, step: int) -> bool:
+        every = self.config.evaluate_every
+        if every is None or self.validation_dataloader is None:
+            return False
+        return step == self.n_steps or step % every == 0
+
+    def _live_names(self) -> list[str]:
+        return [name for name, each in parameters(self.config).items() if each.live]
+
+    @contextmanager
+    def _undone_by_an_error(self) -> Iterator[None]:
+        """Put everything back as it was if the step inside does not come to its end."""
+        n_done = len(self.history)
+        before = {name: value.detach().clone() for name, value in self.tensors.items()}
+        try:
+            yield
+        except BaseException:
+            del self.history[n_done:]
+            self._put_back(before)
+            raise
+
+    @torch.no_grad()
+    def _put_back(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.tensors[name].copy_(value)
+
+
+def settings_of(Config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:
+    """Return the config with these settings. Raises `ArgumentError` for a name it does not have."""
+    for name, value in settings.items():
+        if name not in parameters(Config):
+            raise ArgumentError(name, f"one of {sorted(parameters(Config))}", value)
+    return Config(**settings)
+
+
+def read_numbers(measured: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """Return numbers `[]` that lie on a device as Python numbers: they travel together."""
+    tensors = {name: value for name, value in measured.items() if isinstance(value, Tensor)}
+    dtype = torch.float32
+    for value in tensors.values():
+        dtype = torch.promote_types(dtype, value.dtype)
+    numbers = torch.stack([value.detach().to(dtype) for value in tensors.values()]).tolist()
+    read = dict(zip(tensors, numbers, strict=True))
+    return {name: read.get(name, value) for name, value in measured.items()}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe; what it does not state, it leaves as it is."""
+
+    name: str
+    label: str
+    values: Mapping[str, Any]
+    """Field of the method's config to value."""
+
+    def applied_to(self, config: ConfigT) -> ConfigT:
+        """Return `config` with the settings of the recipe."""
+        return replace(config, **self.values)
+
+    def fits(self, config: MethodConfig) -> bool:
+        """Return whether `config` has all settings of the recipe."""
+        return all(getattr(config, name) == value for name, value in self.values.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to score edges, as everything above the methods sees it."""
+
+    name: str
+    """As in `sp.methods.get`."""
+    title: str
+    summary: str
+    """In one line, what it is for."""
+    Config: type[Any]
+    """Its config: a subclass of `MethodConfig`."""
+    trainer: Callable[..., Trainer[Any]]
+    """Called with `(model, dataloader, config=None, validation_dataloader=None)`."""
+    series: tuple[Series, ...] = (LOSS, VALIDATION, EDGES)
+    """The lines of its chart."""
+    recipe: MethodConfig | None = None
+    """What the panel shows to somebody who says nothing; by default `Config()`."""
+    presets: tuple[Preset, ...] = ()
+
+    @property
+    def first_config(self) -> Any:
+        """The settings that need no tuning."""
+        return self.Config() if self.recipe is None else self.recipe
+
+    def series_for(self, validation: bool) -> tuple[Series, ...]:
+        """Return the lines of its chart, with or without validation data."""
+        return tuple(each for each in self.series if validation or each is not VALIDATION)

@@ -1,0 +1,89 @@
+"""Subnetwork probing as a method: its title, its chart and its recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sp_widget.methods.base import Method, Preset
+from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
+from sp_widget.methods.series import EDGES, FAITHFULNESS, LOSS, REGULARIZER, VALIDATION
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
+from sp_widget.types import AblationType
+
+_RECIPE: Mapping[str, Any] = {
+    "learning_rate": 0.2,
+    "steps": 200,
+    "regularize_lambda": 1.0,
+    "lambda_schedule": "per_prompt",
+    "lambda_unit": "empty_circuit",
+    "mask_fn": "hard_concrete",
+    "dropout_p": 0.0,
+    "init_val": 0.0,
+    "tree_optimisation": True,
+}
+
+RECIPE = SubnetworkProbingConfig(**_RECIPE)
+"""What needs no tuning: see docs/results.md."""
+
+_MASKS: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "steps": None,
+    "lambda_schedule": "constant",
+    "lambda_unit": "target",
+    "mask_fn": "hard_concrete",
+    "dropout_p": 0.0,
+    "circuit_size": None,
+    "ablation_type": AblationType.RESAMPLE,
+}
+
+PRESETS = (
+    Preset("recommended", "Recommended: needs no tuning", _RECIPE),
+    Preset(
+        "reference",
+        "Reference: values documented in auto-circuit",
+        {
+            **_MASKS,
+            "epochs": 20,
+            "regularize_lambda": 10.0,
+            "init_val": DEFAULT_INIT_VAL,
+            "tree_optimisation": False,
+            "faithfulness_target": "kl_div",
+        },
+    ),
+    Preset(
+        "tracr",
+        "Compiled models (tracr), as published",
+        {
+            **_MASKS,
+            "epochs": 500,
+            "regularize_lambda": 1e-3,
+            "init_val": DEFAULT_INIT_VAL,
+            "tree_optimisation": False,
+        },
+    ),
+    Preset(
+        "ioi",
+        "Text models (IOI): a subgraph from the whole model",
+        {
+            **_MASKS,
+            "epochs": 50,
+            "regularize_lambda": 1.0,
+            "init_val": -DEFAULT_INIT_VAL,
+            "tree_optimisation": True,
+            "faithfulness_target": "kl_div",
+        },
+    ),
+)
+
+METHOD = Method(
+    name="subnetwork_probing",
+    title=SubnetworkProbing.title,
+    summary="Trains a mask on every edge towards one small, faithful circuit.",
+    Config=SubnetworkProbingConfig,
+    trainer=SubnetworkProbing,
+    series=(LOSS, FAITHFULNESS, REGULARIZER, VALIDATION, EDGES),
+    recipe=RECIPE,
+    presets=PRESETS,
+)
