@@ -46,7 +46,7 @@ def fingerprint_of_prompts(dataloader: PromptDataLoader | None) -> str:
         part
         for batch in dataloader
         for field in fields(batch)
-        for part in (field.name, *_bytes_of(getattr(batch, field.name)))
+        for part in _parts_of(field.name, getattr(batch, field.name))
     )
 
 
@@ -54,6 +54,11 @@ def _some_of(weight: Tensor) -> bytes:
     flat = weight.detach().flatten()
     stride = max(1, flat.numel() // _NUMBERS_OF_A_WEIGHT)
     return next(iter(_bytes_of(flat[::stride])))
+
+
+def _parts_of(name: str, value: Any) -> Iterable[str | bytes]:
+    yield name
+    yield from _bytes_of(value)
 
 
 def _bytes_of(value: Any) -> Iterable[bytes]:
