@@ -22,13 +22,20 @@ BUNDLE := sp_widget/static/panel.js
 JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
 CHROMIUM := $(VENV)/.chromium
 
+# Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
+PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
+
 # Two processes with one thread each keep two cores busier than one process with two threads.
 PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
+
+SIDE_BY_SIDE := --no-print-directory -j2
+# GNU make 3.81, which macOS has, mixes the outputs.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test lint types test-js test-python test-notebooks test-browser \
+.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-browser \
 	test-install test-legacy format build lock clean distclean
 
 help: ## list what can be made
@@ -39,13 +46,25 @@ setup: $(INSTALLED) ## the virtual environment with everything, for work in an e
 demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
 	$(VENV)/bin/sp-widget demo --dir notebooks
 
-test: lint types test-js test-python test-notebooks test-browser ## check everything
+test: ## check everything
+	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) $(NODE_MODULES)
+	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) checks
+	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory test-notebooks
+	@$(MAKE) --no-print-directory test-browser
 	@echo
-	@echo "sp_widget: every check passed: format, lint, types, JavaScript, Python, notebooks, browser."
+	@echo "sp_widget: every check passed: format, lint, floors, types, JavaScript, documentation,"
+	@echo "Python, notebooks, browser."
 
-lint: $(INSTALLED) ## format and lint of the Python code and the notebooks
+checks: types test-js lint docs ## what needs one core each: all but the tests that run models
+
+lint: $(INSTALLED) ## format and lint of the Python code and the notebooks, and the floors
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports --no-cache
+
+docs: $(INSTALLED) ## the documentation as a site in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 types: $(INSTALLED) ## static types of the package
 	$(VENV)/bin/mypy
@@ -84,7 +103,7 @@ lock: | $(PY) ## renew constraints.txt; LOCK_ARGS=--upgrade takes the newest of 
 		--output-file constraints.txt pyproject.toml
 
 clean: ## remove what was built and what test runs left behind
-	rm -rf dist sp_widget/static test-artifacts .mypy_cache .pytest_cache .ruff_cache
+	rm -rf dist site sp_widget/static test-artifacts .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './js/node_modules/*' \
 		-prune -exec rm -rf {} +
 
@@ -100,14 +119,15 @@ $(PY):
 
 # The bundle comes first, so that the build hook finds it fresh.
 $(INSTALLED): | $(BUNDLE) $(PY)
-	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(VENV): minutes the first time, nothing when pyproject.toml is the same."
+	$(PY) -m pip install $(PIP_OPTIONS) $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
 # Older versions of most things, but the same torch: its newest may be built for another device.
 $(INSTALLED_LEGACY): | $(BUNDLE)
 	$(PYTHON) -m venv $(VENV_LEGACY)
-	$(VENV_LEGACY)/bin/pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	$(VENV_LEGACY)/bin/pip install $(PIP_OPTIONS) $(PIP_ARGS) \
 		-c tests/legacy/constraints.txt $(shell grep '^torch==' constraints.txt) \
 		'transformer-lens==$(LEGACY)' 'pytest>=9,<10' -e .
 	@rm -f $(VENV_LEGACY)/.installed-*

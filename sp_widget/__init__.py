@@ -38,8 +38,68 @@ if TYPE_CHECKING:
     from sp_widget.graph.edge_graph import DestNode as DestNode
     from sp_widget.graph.edge_graph import Edge as Edge
     from sp_widget.graph.edge_graph import SrcNode as SrcNode
+    from sp_widget.methods.acdc import (
+        Acdc as Acdc,
+    )
+    from sp_widget.methods.acdc import (
+        AcdcConfig as AcdcConfig,
+    )
+    from sp_widget.methods.acdc import (
+        acdc_prune_scores as acdc_prune_scores,
+    )
+    from sp_widget.methods.baselines import (
+        activation_magnitude_prune_scores as activation_magnitude_prune_scores,
+    )
+    from sp_widget.methods.baselines import (
+        ground_truth_prune_scores as ground_truth_prune_scores,
+    )
+    from sp_widget.methods.baselines import (
+        random_prune_scores as random_prune_scores,
+    )
+    from sp_widget.methods.baselines import (
+        weight_magnitude_prune_scores as weight_magnitude_prune_scores,
+    )
+    from sp_widget.methods.eap_ig import (
+        EapIg as EapIg,
+    )
+    from sp_widget.methods.eap_ig import (
+        EapIgConfig as EapIgConfig,
+    )
+    from sp_widget.methods.eap_ig import (
+        eap_ig_prune_scores as eap_ig_prune_scores,
+    )
+    from sp_widget.methods.edge_pruning import (
+        EdgePruning as EdgePruning,
+    )
+    from sp_widget.methods.edge_pruning import (
+        EdgePruningConfig as EdgePruningConfig,
+    )
+    from sp_widget.methods.edge_pruning import (
+        edge_pruning_prune_scores as edge_pruning_prune_scores,
+    )
     from sp_widget.methods.estimate import Estimate as Estimate
     from sp_widget.methods.estimate import estimate as estimate
+    from sp_widget.methods.learned_ranking import (
+        LearnedRanking as LearnedRanking,
+    )
+    from sp_widget.methods.learned_ranking import (
+        LearnedRankingConfig as LearnedRankingConfig,
+    )
+    from sp_widget.methods.learned_ranking import (
+        learned_ranking_prune_scores as learned_ranking_prune_scores,
+    )
+    from sp_widget.methods.mask_gradient import (
+        MaskGradient as MaskGradient,
+    )
+    from sp_widget.methods.mask_gradient import (
+        MaskGradientConfig as MaskGradientConfig,
+    )
+    from sp_widget.methods.mask_gradient import (
+        edge_attribution_patching_prune_scores as edge_attribution_patching_prune_scores,
+    )
+    from sp_widget.methods.mask_gradient import (
+        mask_gradient_prune_scores as mask_gradient_prune_scores,
+    )
     from sp_widget.methods.record import HardEvaluation as HardEvaluation
     from sp_widget.methods.record import StepRecord as StepRecord
     from sp_widget.methods.subnetwork_probing.config import (
@@ -49,6 +109,15 @@ if TYPE_CHECKING:
         subnetwork_probing_prune_scores as subnetwork_probing_prune_scores,
     )
     from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing as SubnetworkProbing
+    from sp_widget.methods.uniform_gradient_sampling import (
+        UniformGradientSampling as UniformGradientSampling,
+    )
+    from sp_widget.methods.uniform_gradient_sampling import (
+        UniformGradientSamplingConfig as UniformGradientSamplingConfig,
+    )
+    from sp_widget.methods.uniform_gradient_sampling import (
+        uniform_gradient_sampling_prune_scores as uniform_gradient_sampling_prune_scores,
+    )
     from sp_widget.report.picture import Picture as Picture
     from sp_widget.report.picture import snapshot as snapshot
     from sp_widget.types import AblationType as AblationType
@@ -75,6 +144,31 @@ _HOMES = {
     ],
     "evaluation.roc": ["auroc"],
     "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
+    "methods.acdc": ["Acdc", "AcdcConfig", "acdc_prune_scores"],
+    "methods.baselines": [
+        "activation_magnitude_prune_scores",
+        "ground_truth_prune_scores",
+        "random_prune_scores",
+        "weight_magnitude_prune_scores",
+    ],
+    "methods.eap_ig": ["EapIg", "EapIgConfig", "eap_ig_prune_scores"],
+    "methods.edge_pruning": ["EdgePruning", "EdgePruningConfig", "edge_pruning_prune_scores"],
+    "methods.learned_ranking": [
+        "LearnedRanking",
+        "LearnedRankingConfig",
+        "learned_ranking_prune_scores",
+    ],
+    "methods.mask_gradient": [
+        "MaskGradient",
+        "MaskGradientConfig",
+        "edge_attribution_patching_prune_scores",
+        "mask_gradient_prune_scores",
+    ],
+    "methods.uniform_gradient_sampling": [
+        "UniformGradientSampling",
+        "UniformGradientSamplingConfig",
+        "uniform_gradient_sampling_prune_scores",
+    ],
     "methods.estimate": ["Estimate", "estimate"],
     "methods.record": ["HardEvaluation", "StepRecord"],
     "methods.subnetwork_probing.config": ["SubnetworkProbingConfig"],

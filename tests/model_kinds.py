@@ -162,7 +162,26 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "native-compatibility": lambda: _compatible(_native()),
 }
 KINDS = tuple(_MAKERS)
-"""A kind of each, two blocks deep."""
+"""A kind of each, two blocks deep.
+
+`tests/engine/test_edge_engine.py` holds every one of them against the slow definition; other tests
+run on those kinds where what they protect may differ.
+"""
+
+POSITION_KINDS = (
+    "gpt2",
+    "gpt-neo",
+    "gpt-j",
+    "opt",
+    "neox-parallel",
+    "llama",
+    "mistral-sliding",
+    "gemma3",
+    "native-partial-rotary",
+    "native-bidirectional",
+    "native-soft-caps",
+)
+"""One for each way in which a token's position, and what it sees, enters a model."""
 
 # More blocks than the engine takes backward at once.
 _MAKERS |= {

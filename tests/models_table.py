@@ -14,10 +14,12 @@ from tests.legacy import hooked_models
 _HEAD = """\
 # Supported models
 
-Made by `python -m tests.models_table` from the kinds of models that
-`tests/circuits/test_check_model.py` checks: small ones with random weights, each with separate and
-joint Q, K and V, with edges for all token positions and for each of them. What is checked is in
-[method.md](method.md). Any other architecture is refused by name before anything runs.
+Made by `python -m tests.models_table` from the kinds of models that are tested: small ones with
+random weights. `tests/engine/test_edge_engine.py` compares each with the definition of edge
+patching, edge by edge, with separate Q, K and V and edges for all token positions, and with joint
+ones and edges for each position (OLMo 2 with separate ones only);
+`tests/circuits/test_check_model.py` passes each through `check_model` ([method.md](method.md)). Any
+other architecture is refused by name before anything runs.
 
 "compatibility" means after `enable_compatibility_mode()`.
 

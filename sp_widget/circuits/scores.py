@@ -151,3 +151,12 @@ def scores_from_parameters(
     theta = theta.detach()
     extreme, sign = (theta.max(), -1) if tree_optimisation else (theta.min(), 1)
     return extreme.abs() + sign * theta
+
+
+def largest(importance: Float[Tensor, " edges"], k: int) -> Bool[Tensor, " edges"]:
+    """Return the `k` edges of largest importance, or all where there are fewer; of equal ones the
+    earlier.
+    """
+    chosen = torch.zeros_like(importance, dtype=torch.bool)
+    chosen[importance.argsort(descending=True, stable=True)[: max(k, 0)]] = True
+    return chosen

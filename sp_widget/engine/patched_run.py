@@ -122,6 +122,7 @@ class PatchedRun:
 
     def forward(self) -> Float[Tensor, "batch positions d_vocab"]:
         """Return the logits, without a graph: `backward` is written out."""
+        self.write_start()
         self.run_blocks(range(self._first_block, len(self._graph.spans)))
         resid, backward = self._read_end(), self.buffers.backward
         with torch.set_grad_enabled(backward):
@@ -130,11 +131,13 @@ class PatchedRun:
         self._end = resid, logits
         return logits.detach()
 
+    def write_start(self) -> None:
+        """Write the difference of what enters block 0, the one source before all blocks."""
+        start = self.inputs.embed.unsqueeze(0)
+        _write_difference(self._patch, slice(1), start, self.buffers.diff[:1])
+
     def run_blocks(self, blocks: range) -> None:
-        """Run these blocks; those before them have been run."""
-        if blocks.start == 0:
-            start = self.inputs.embed.unsqueeze(0)
-            _write_difference(self._patch, slice(1), start, self.buffers.diff[:1])
+        """Run these blocks; the start and the blocks before them have been run."""
         for together in self._chunks_of(blocks):
             self._read(together)
             self._blocks_forward(together)

@@ -47,6 +47,8 @@ class ResumableEdgeRun:
         self._engine, self._inputs = engine, inputs
         self._patch, self._positions = patch, positions
         self._kept = _KeptRun(self._setup(masks.unsqueeze(0)))
+        # A first run may begin at block 0, with no block run before it.
+        self._kept.write_start()
         self._done = 0
         """Blocks before this one have been run with the masks that are kept."""
         self._before: _ReadBefore | None = None

@@ -11,9 +11,19 @@ if TYPE_CHECKING:
     from sp_widget.methods.base import Method, MethodConfig
 
 _HOMES = {
-    "subnetwork_probing": "sp_widget.methods.subnetwork_probing.method",
+    "subnetwork_probing": "subnetwork_probing.method:METHOD",
+    "learned_ranking": "learned_ranking:METHOD",
+    "edge_pruning": "edge_pruning:METHOD",
+    "uniform_gradient_sampling": "uniform_gradient_sampling:METHOD",
+    "mask_gradient": "mask_gradient:METHOD",
+    "eap_ig": "eap_ig:METHOD",
+    "acdc": "acdc:METHOD",
+    "activation_magnitude": "baselines:ACTIVATION_MAGNITUDE",
+    "weight_magnitude": "baselines:WEIGHT_MAGNITUDE",
+    "random": "baselines:RANDOM",
+    "ground_truth": "baselines:GROUND_TRUTH",
 }
-"""The module that holds each method's `METHOD`, in the order of the panel."""
+"""The module of each method and its name there, in the order of the panel."""
 
 _ADDED: dict[str, Method] = {}
 
@@ -32,7 +42,8 @@ def get(name: str) -> Method:
         return _ADDED[name]
     if not isinstance(name, str) or name not in _HOMES:
         raise ArgumentError("method", f"one of {', '.join(names())}", name)
-    method: Method = import_module(_HOMES[name]).METHOD
+    module, attribute = _HOMES[name].split(":")
+    method: Method = getattr(import_module(f"{__name__}.{module}"), attribute)
     return method
 
 

@@ -209,6 +209,9 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def check_config(self) -> None:
         """Raise `ArgumentError` for a setting that does not fit the model."""
+        size = getattr(self.config, "circuit_size", None)
+        if size is not None and size > self.n_edges:
+            raise ArgumentError("circuit_size", f"at most {self.n_edges} edges", size)
 
     @property
     @abstractmethod
@@ -529,6 +532,14 @@ class Trainer(ABC, Generic[ConfigT]):
     def _put_back(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():
             self.tensors[name].copy_(value)
+
+
+def settings_of(Config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:
+    """Return the config with these settings. Raises `ArgumentError` for a name it does not have."""
+    for name, value in settings.items():
+        if name not in parameters(Config):
+            raise ArgumentError(name, f"one of {sorted(parameters(Config))}", value)
+    return Config(**settings)
 
 
 def read_numbers(measured: Mapping[str, Tensor | float]) -> dict[str, float]:

@@ -130,7 +130,7 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
         assert gradient is not None
         size = gradient.abs().max()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = group.get("fixed_lr", learning_rate)
         self.optimizer.step()
         with torch.no_grad():
             self.after_update(step)

@@ -1,7 +1,8 @@
 """What a field of a method's config knows of itself: label, help, bounds, choices.
 
-A config is a frozen dataclass whose fields are made by `number`, `whole_number`, `choice`, `switch`
-and `from_code`. The same description validates a value, labels it in the panel and explains it.
+A config is a frozen dataclass whose fields are made by `number`, `whole_number`, `numbers`,
+`choice`, `switch` and `from_code`. The same description validates a value, labels it in the panel
+and explains it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 from sp_widget.errors import ArgumentError
 
-Kind = Literal["number", "integer", "select", "checkbox", "code"]
+Kind = Literal["number", "integer", "numbers", "select", "checkbox", "code"]
 """`code`: no field in the panel; the value is given from Python."""
 
 Group = Literal["main", "more"]
@@ -25,6 +26,9 @@ _KEY = "parameter"
 
 LARGEST = 1e30
 """Beyond it a number does not fit into the 32 bits that masks are trained with."""
+
+MOST_NUMBERS = 1000
+"""In a list."""
 
 SMALLEST = 1e-30
 """A positive number below it is zero in 32 bits."""
@@ -75,6 +79,8 @@ class Parameter:
             return self.placeholder
         if isinstance(value, bool):
             return "on" if value else "off"
+        if isinstance(value, tuple):
+            return ", ".join(f"{each:.6g}" for each in value)
         if isinstance(value, float):
             return f"{value:.6g}"
         return f"{len(value)} edges" if isinstance(value, frozenset) else str(value)
@@ -157,6 +163,33 @@ def whole_number(
         optional=bool(optional),
         placeholder=optional,
         **{"step": 1.0, **more},
+    )
+
+
+def numbers(default: tuple[float, ...], label: str, help: str, *, above: float, **more: Any) -> Any:
+    """Make a field for a list of numbers, given as a tuple."""
+
+    def accept(value: Any) -> bool:
+        return (
+            isinstance(value, tuple)
+            and 0 < len(value) <= MOST_NUMBERS
+            and all(
+                isinstance(each, int | float)
+                and not isinstance(each, bool)
+                and _is_finite(each)
+                and above < each <= LARGEST
+                for each in value
+            )
+        )
+
+    return _field(
+        default,
+        kind="numbers",
+        label=label,
+        help=help,
+        wanted=f"a tuple of 1 to {MOST_NUMBERS} numbers above {above:g}",
+        accept=accept,
+        **more,
     )
 
 

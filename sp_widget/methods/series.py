@@ -41,6 +41,14 @@ def term(name: str) -> Callable[[StepRecord], float | None]:
 
 LOSS = Series("Loss", lambda r: r.loss, "left", "#2a7fd4", "solid", 2.0)
 FAITHFULNESS = Series("Faithfulness", term("faithfulness"), "left", "#c4681c", "dashed", 2.0)
+REGULARIZER = Series(
+    "Lambda × regularizer",
+    lambda r: r.terms["regularize_lambda"] * r.terms["regularizer"],
+    "left",
+    "#8b6fd0",
+    "dotted",
+    2.5,
+)
 VALIDATION = Series("Validation", lambda r: r.validation, "left", "#c2508c", "dash_dotted", 2.0)
 EDGES = Series(
     "Edges in the circuit (right axis)",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import math
 import threading
@@ -24,6 +23,7 @@ from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
+from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
 
 T = TypeVar("T")
@@ -201,14 +201,14 @@ class Run:
         if threading.current_thread() is self._thread:
             raise StateError("the training thread cannot wait for itself")
         try:
-            self._ended.result(timeout)
-        except concurrent.futures.TimeoutError:
-            raise TimeoutError(f"the run is {self.state} after {timeout} s") from None
+            ended = wait_until_done(self._ended, timeout)
         except KeyboardInterrupt:
             # Not running: there is nothing to pause.
             with contextlib.suppress(StateError):
                 self.pause()
             raise
+        if not ended:
+            raise TimeoutError(f"the run is {self.state} after {timeout} s")
         self._raise_outcome()
 
     async def finished(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 import torch
@@ -14,8 +15,7 @@ from sp_widget.tasks.task import Task
 _LOADERS: dict[str, Callable[[int | tuple[int, int] | None, torch.device | str | None], Task]] = {
     tiny_ioi.NAME: tiny_ioi.load,
     induction.NAME: induction.load,
-    tracr.X_PROPORTION: tracr.load_x_proportion,
-    tracr.REVERSE: tracr.load_reverse,
+    **{name: partial(tracr.load, name) for name in tracr.NAMES},
 }
 
 

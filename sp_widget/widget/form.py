@@ -170,6 +170,8 @@ def _raw(parameter: Parameter, value: Any) -> Raw:
         return ""
     if isinstance(value, bool):
         return value
+    if isinstance(value, tuple):
+        return ", ".join(repr(each) for each in value)
     # repr is the shortest text that gives the same number back; "10" reads better than "10.0".
     return repr(value).removesuffix(".0")
 
@@ -193,6 +195,8 @@ def _parse(name: str, parameter: Parameter, value: Any) -> Any:
         return None
     if parameter.kind == "number":
         return _parse_number(name, text)
+    if parameter.kind == "numbers":
+        return tuple(_parse_number(name, part.strip()) for part in text.split(","))
     return _parse_integer(name, text) if parameter.kind == "integer" else value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -342,3 +343,18 @@ def test_prompts_of_another_length_than_seq_len_are_refused() -> None:
     model = _model("gpt2", seq_len=3)
     with pytest.raises(ArgumentError, match=r"3 tokens.*got 6"):
         model.engine.run(torch.zeros(1, model.n_edges, dtype=torch.float64), *_prepared(model))
+
+
+def test_a_run_resumed_at_the_first_block_does_not_depend_on_what_ran_before() -> None:
+    """Its buffers come from another run, with other activations in them."""
+    model = _model("gpt2")
+    inputs, patch = _prepared(model)
+    masks = torch.zeros(model.n_edges, dtype=torch.float64)
+    row = masks.clone()
+    row[0] = 1  # An edge into block 0.
+    with torch.no_grad():
+        expected = model.engine.run(row.unsqueeze(0), inputs, patch)
+        other = replace(inputs, embed=torch.full_like(inputs.embed, 1e3))
+        model.engine.run(masks.unsqueeze(0), other, patch)
+    resumed = model.engine.resumable(masks, inputs, patch).run(row.unsqueeze(0))
+    torch.testing.assert_close(resumed[0], expected, rtol=1e-9, atol=1e-9)

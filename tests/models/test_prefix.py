@@ -23,7 +23,7 @@ from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
 
 N_PROMPTS, N_PREFIX, N_TAIL = 5, 3, 4
-CAUSAL = [kind for kind in model_kinds.KINDS if kind != "native-bidirectional"]
+CAUSAL = [kind for kind in model_kinds.POSITION_KINDS if kind != "native-bidirectional"]
 
 
 @cache
@@ -59,8 +59,10 @@ def _trained(model: PatchableModel, loader: PromptDataLoader) -> SubnetworkProbi
     return trainer
 
 
-@pytest.mark.parametrize("separate_qkv", [True, False])
-@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize(
+    ("kind", "separate_qkv"),
+    [*((kind, True) for kind in CAUSAL), ("gpt2", False), ("gemma3", False), ("llama", False)],
+)
 def test_training_without_the_prefix_gives_the_scores_of_whole_prompts(
     kind: str, separate_qkv: bool
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
-from importlib.metadata import metadata, version
+from collections.abc import Iterator
+from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,32 @@ def test_the_tests_run_with_the_pinned_versions() -> None:
             (specifier,) = pin.specifier
             # A local part, as in 2.13.0+cpu, says how it was built.
             assert version(pin.name).split("+")[0] == specifier.version, sys.version
+
+
+def imported_libraries(path: Path) -> Iterator[str]:
+    """The first part of the name of all that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
+    wanted = map(Requirement, metadata("sp-widget").get_all("Requires-Dist") or [])
+    declared = {
+        canonicalize_name(requirement.name)
+        for requirement in wanted
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+    distributions = packages_distributions()
+    undeclared = {
+        (path.name, library)
+        for path in (ROOT / "sp_widget").rglob("*.py")
+        for library in imported_libraries(path)
+        if library != "sp_widget"
+        and library not in sys.stdlib_module_names
+        and not {canonicalize_name(name) for name in distributions.get(library, [library])}
+        & declared
+    }
+    assert not undeclared

@@ -7,8 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -17,6 +16,7 @@ import torch
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.session import Session
 from sp_widget.session.estimate import estimate_seconds_left
+from sp_widget.session.run import Run
 from tests.session.small_trainer import SmallTrainer
 from tests.session.watching import PATIENCE, Watch
 
@@ -307,14 +307,28 @@ def test_wait_gives_up_after_the_timeout_and_the_run_goes_on() -> None:
     assert session.state == "done"
 
 
-def test_an_interrupt_of_wait_pauses_the_run() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """The handler that a notebook's cell runs with.
+
+    A process that a script started in the background, as CI may start this one, ignores interrupts.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("taken_by", ["the waiting thread", "another thread", "a finalizer"])
+def test_an_interrupt_of_wait_pauses_the_run(taken_by: str) -> None:
+    """Whichever thread gets the signal, and also where Python swallows what a handler raises."""
     main = threading.main_thread().ident
     assert main is not None
     interrupted = threading.Event()
 
     def main_waits() -> bool:
         frame = sys._current_frames().get(main)
-        while frame is not None and frame.f_code is not Future.result.__code__:
+        while frame is not None and frame.f_code is not Run.wait.__code__:
             frame = frame.f_back
         return frame is not None
 
@@ -322,19 +336,50 @@ def test_an_interrupt_of_wait_pauses_the_run() -> None:
         if step == 5:
             while not main_waits():
                 time.sleep(0.001)
-            signal.pthread_kill(main, signal.SIGINT)
+            if taken_by == "a finalizer":
+                # The handler drops the last reference: the finalizer runs on the main thread.
+                signal.pthread_kill(main, signal.SIGUSR1)
+            else:
+                other = threading.get_ident()
+                signal.pthread_kill(other if taken_by == "another thread" else main, signal.SIGINT)
             assert interrupted.wait(PATIENCE)
 
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    things = [Finalized()] if taken_by == "a finalizer" else []
+    before = signal.signal(signal.SIGUSR1, lambda *_: things.clear())
     session = Session(lambda: SmallTrainer(before_step=interrupt))
     watch = Watch(session)
     session.start()
     with pytest.raises(KeyboardInterrupt):
-        session.wait(PATIENCE)
+        # The training thread loses patience first: a late interrupt is a failure, too.
+        session.wait(2 * PATIENCE)
+    signal.signal(signal.SIGUSR1, before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     interrupted.set()
     assert watch.until_state("paused").step == 5
     session.resume()
     session.wait(PATIENCE)
     assert scores_equal(session, trained(50))
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_wait_leaves_the_handler_of_somebody_else_in_place() -> None:
+    """As asyncio's, which cancels a task instead of raising."""
+    taken: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
+
+    def interrupt(step: int) -> None:
+        if step == 5:
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    session = Session(lambda: SmallTrainer(before_step=interrupt))
+    session.start()
+    session.wait(PATIENCE)
+    assert session.state == "done"
+    assert taken == [signal.SIGINT]
 
 
 def test_finished_leaves_the_event_loop_free_and_survives_a_cancel() -> None:

@@ -8,7 +8,15 @@ import torch
 import sp_widget as sp
 from tests.tasks.loaded import ASSETS, task
 
-NAMES = ("tiny-ioi", "induction", "tracr-xproportion", "tracr-reverse")
+NAMES = (
+    "tiny-ioi",
+    "induction",
+    "tracr-xproportion",
+    "tracr-reverse",
+    "tracr-sort",
+    "tracr-histogram",
+    "tracr-pair-balance",
+)
 
 
 def test_the_names_are_the_documented_ones() -> None:

@@ -6,11 +6,10 @@ reported in the end is a circuit in which every edge either is or is not.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sp_widget.circuits.scores import scores_from_parameters
+from sp_widget.circuits.scores import largest, scores_from_parameters
 from sp_widget.methods.mask_functions import is_on
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 
@@ -39,11 +38,7 @@ def chosen(
         return thresholded(theta, config)
     size = config.circuit_size
     wanted = round(soft_edge_count.item()) if size is None else size
-    k = min(max(wanted, 0), theta.numel())
-    importance = scores_from_parameters(theta, config.tree_optimisation).abs()
-    in_circuit = torch.zeros_like(theta, dtype=torch.bool)
-    in_circuit[importance.argsort(descending=True, stable=True)[:k]] = True
-    return in_circuit
+    return largest(scores_from_parameters(theta, config.tree_optimisation).abs(), wanted)
 
 
 def sparsity_of(

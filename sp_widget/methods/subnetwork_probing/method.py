@@ -7,19 +7,10 @@ from typing import Any
 
 from sp_widget.methods.base import Method, Preset
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
-from sp_widget.methods.series import EDGES, FAITHFULNESS, LOSS, VALIDATION, Series
+from sp_widget.methods.series import EDGES, FAITHFULNESS, LOSS, REGULARIZER, VALIDATION
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.types import AblationType
-
-REGULARIZER = Series(
-    "Lambda × regularizer",
-    lambda r: r.terms["regularize_lambda"] * r.terms["regularizer"],
-    "left",
-    "#8b6fd0",
-    "dotted",
-    2.5,
-)
 
 _MASKS: Mapping[str, Any] = {
     "learning_rate": 0.1,

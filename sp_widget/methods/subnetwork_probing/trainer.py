@@ -47,9 +47,7 @@ class SubnetworkProbing(MaskTrainer[SubnetworkProbingConfig]):
 
     def check_config(self) -> None:
         """Raise `ArgumentError` for edges, or a number of them, that the model does not have."""
-        size = self.config.circuit_size
-        if size is not None and size > self.n_edges:
-            raise ArgumentError("circuit_size", f"at most {self.n_edges} edges", size)
+        super().check_config()
         foreign = self.config.avoid_edges - self.model.edges if self.config.avoid_edges else ()
         for edge in foreign:
             raise ArgumentError("avoid_edges", "edges of the model", str(edge))

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from sp_widget.methods.step_values import Figures
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.engine.patchable_model import patchable_model
-from sp_widget.methods.step_values import Figures
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds

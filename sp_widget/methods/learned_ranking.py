@@ -1,0 +1,176 @@
+"""Learned ranking: scores whose top k edges are faithful at every k.
+
+After "Matryoshka attribution" (arXiv 2609.25518). Each step draws sizes k, and keeps of every edge
+
+    m = σ((s − τ) / T),   with τ such that Σ m = k
+
+of the scores `s`. The loss is the faithfulness alone. Backward through the constraint, with
+p = m (1 − m) and g = ∂L/∂m:
+
+    ∂L/∂s = (p / T) · (g − Σ g p / Σ p)
+
+Sizes are drawn log-uniformly, so that small circuits are trained as often as large ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.methods.base import Method, settings_of
+from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig
+from sp_widget.methods.parameter import number, whole_number
+from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.series import EDGES, LOSS, VALIDATION
+
+_HALVINGS = 40
+"""Of the interval that holds τ: more than a 32-bit float can tell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedRankingConfig(MaskTrainingConfig):
+    """How to train the ranking.
+
+    Raises `ArgumentError` (a `ValueError`) that names the first bad field.
+    """
+
+    learning_rate: float = number(
+        0.05,
+        "Learning rate",
+        "Adam's learning rate on the scores: about how far each moves in a step. May be changed "
+        "while training: takes effect at the next step.",
+        above=0,
+        live=True,
+    )
+    circuit_size: int | None = circuit_size()
+    temperature: float = number(
+        0.5,
+        "Temperature",
+        "How soft the cut at the k-th edge is: an edge is kept by σ((score − threshold) ÷ "
+        "temperature).",
+        above=0,
+        group="more",
+    )
+    sizes_per_batch: int = whole_number(
+        4,
+        "Sizes a batch",
+        "How many circuit sizes are drawn for the prompts of a batch: each serves an equal share.",
+        at_most=1024,
+        group="more",
+    )
+
+
+class LearnedRanking(MaskTrainer[LearnedRankingConfig]):
+    """Trains a score for each edge, so that the top k are faithful at every k."""
+
+    title = "Learned ranking"
+    Config = LearnedRankingConfig
+
+    def start(self) -> Float[Tensor, " edges"]:
+        """Return 0 for every edge."""
+        return torch.zeros(self.n_edges)
+
+    def sample_masks(
+        self, n_prompts: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch edges"]:
+        """Return the masks that keep a drawn number of edges of each prompt."""
+        n_sizes = min(self.config.sizes_per_batch, n_prompts)
+        # Spread over the whole range: one size of each of so many equal parts of it.
+        drawn = torch.rand(n_sizes, generator=generator, device=self.theta.device)
+        parts = (torch.arange(n_sizes, device=self.theta.device) + drawn) / n_sizes
+        sizes = torch.exp(parts * math.log(self.n_edges))
+        kept = soft_top_k(self.theta, sizes, self.config.temperature)
+        rows = torch.arange(n_prompts, device=kept.device) * n_sizes // n_prompts
+        return 1 - kept[rows]
+
+    def scores(self) -> Float[Tensor, " edges"]:
+        """Return the trained scores, moved so that the lowest is 0."""
+        theta = self.theta.detach()
+        return theta - theta.min()
+
+    def hard_circuit(self) -> Bool[Tensor, " edges"]:
+        """Return the top edges, as many as `circuit_size` says."""
+        return largest(self.theta.detach(), circuit_size_of(self.config.circuit_size, self.n_edges))
+
+
+class _SoftTopK(torch.autograd.Function):
+    """σ((s − τ) / T) with its sum fixed; the formulas stand above."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scores: Float[Tensor, " edges"],
+        sizes: Float[Tensor, " sizes"],
+        temperature: float,
+    ) -> Float[Tensor, "sizes edges"]:
+        n = scores.numel()
+        # Were all scores the lowest, or all the highest, τ would be this much below them.
+        below = temperature * torch.logit((sizes / n).clamp(1e-7, 1 - 1e-7))
+        low, high = scores.min() - below, scores.max() - below
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            kept = torch.sigmoid((scores - middle[:, None]) / temperature).sum(1)
+            low = torch.where(kept > sizes, middle, low)
+            high = torch.where(kept > sizes, high, middle)
+        kept = torch.sigmoid((scores - ((low + high) / 2)[:, None]) / temperature)
+        ctx.save_for_backward(kept)
+        ctx.temperature = temperature
+        return kept
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        p = kept * (1 - kept)
+        mean = (grad * p).sum(1, keepdim=True) / p.sum(1, keepdim=True).clamp(min=1e-12)
+        return ((p / ctx.temperature) * (grad - mean)).sum(0), None, None
+
+
+def soft_top_k(
+    scores: Float[Tensor, " edges"], sizes: Float[Tensor, " sizes"], temperature: float
+) -> Float[Tensor, "sizes edges"]:
+    """Return how much of each edge is kept, a row for each size: between 0 and 1, in sum the size.
+
+    Differentiable in `scores`.
+    """
+    kept: Tensor = _SoftTopK.apply(scores, sizes, temperature)  # type: ignore[no-untyped-call]
+    return kept
+
+
+def learned_ranking_prune_scores(
+    model: PatchableModel,
+    dataloader: PromptDataLoader,
+    official_edges: object = None,
+    *,
+    validation_dataloader: PromptDataLoader | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> PruneScores:
+    """Train a ranking of the edges that is good at every size, and return it as prune scores.
+
+    After "Matryoshka attribution" (arXiv 2609.25518). `settings` are the fields of
+    `LearnedRankingConfig`. `official_edges` is not used.
+
+    Raises `ArgumentError` for a bad argument and `NonFiniteLossError` when the loss becomes NaN or
+    infinite.
+    """
+    config = settings_of(LearnedRankingConfig, settings)
+    trainer = LearnedRanking(model, dataloader, config, validation_dataloader)
+    return trainer.run(progress=progress)
+
+
+METHOD = Method(
+    name="learned_ranking",
+    title=LearnedRanking.title,
+    summary="Trains one ranking whose top edges are faithful at every size: the best curve.",
+    Config=LearnedRankingConfig,
+    trainer=LearnedRanking,
+    series=(LOSS, VALIDATION, EDGES),
+)
