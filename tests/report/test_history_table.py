@@ -15,23 +15,27 @@ from sp_widget.report.history_table import history_csv, history_frame, history_p
 
 
 def record(step: int, **changes: float | None) -> StepRecord:
-    values = {field.name: 0.1 * step for field in fields(StepRecord)}
-    return StepRecord(**{**values, "step": step, "hard_edge_count": 10 - step, **changes})  # type: ignore[arg-type]
+    values = dict.fromkeys(COMMON, 0.1 * step)
+    terms = {"faithfulness": 0.5 * step, "penalty": 2.0 * step}
+    counts = {"step": step, "hard_edge_count": 10 - step}
+    return StepRecord.from_dict({**values, **counts, **terms, **changes})
 
 
-HISTORY = [record(1, validation=None, accuracy=None), record(2, accuracy=None)]
+COMMON = [field.name for field in fields(StepRecord) if field.name != "terms"]
+HISTORY = [record(1, validation=None), record(2)]
 
 
-def test_a_row_for_each_step_and_a_column_for_each_field() -> None:
+def test_a_row_for_each_step_and_a_column_for_each_field_and_term() -> None:
     frame = history_frame(HISTORY)
-    assert list(frame.columns) == [field.name for field in fields(StepRecord)]
+    assert list(frame.columns) == [*COMMON, "faithfulness", "penalty"]
+    assert frame["penalty"].tolist() == [2.0, 4.0]
     assert frame["step"].tolist() == [1, 2]
     assert frame["hard_edge_count"].tolist() == [9, 8]
     assert frame["validation"].isna().tolist() == [True, False]
 
 
-def test_no_history_is_an_empty_table_with_the_same_columns() -> None:
-    assert list(history_frame([]).columns) == list(history_frame(HISTORY).columns)
+def test_no_history_is_an_empty_table_of_what_every_method_measures() -> None:
+    assert list(history_frame([]).columns) == COMMON
 
 
 def test_csv_is_read_back_exactly() -> None:

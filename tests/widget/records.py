@@ -21,4 +21,7 @@ def record(step: int, **changes: float | None) -> StepRecord:
         "regularize_lambda": 10.0,
         "seconds": 0.01,
     }
-    return StepRecord(**{**values, **changes})
+    terms = {**values, **changes}
+    if terms["regularizer"] is not None and terms["regularize_lambda"] is not None:
+        terms["penalty"] = terms["regularizer"] * terms["regularize_lambda"]
+    return StepRecord.from_dict(terms)

@@ -7,10 +7,10 @@ import math
 from pathlib import Path
 
 import pytest
+from sp_widget.widget.fields import fields_for, parse_values, values_for
 
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.types import AblationType
-from sp_widget.widget.fields import fields_for, parse_values, values_for
 
 LABELS = {
     "learning_rate": "Learning rate",

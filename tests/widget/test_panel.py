@@ -10,10 +10,10 @@ import comm
 import pytest
 import traitlets
 from comm.base_comm import BaseComm
+from sp_widget.widget.fields import fields_for, values_for
 
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.widget.bundle import bundled
-from sp_widget.widget.fields import fields_for, values_for
 from sp_widget.widget.panel import COMMANDS, ControlPanel, initial_status
 
 
