@@ -204,7 +204,16 @@ describe("the method", () => {
     expect(description(view, select)).toEqual(["Removes edge after edge."]);
 
     const thresholds: Field = {
-      ...(FIELDS[0] as Field),
+      options: [],
+      optional: false,
+      placeholder: "",
+      help: "",
+      section: "",
+      min: null,
+      max: null,
+      step: 0,
+      group: "main",
+      unavailable: "",
       name: "thresholds",
       label: "Thresholds",
       kind: "numbers",
