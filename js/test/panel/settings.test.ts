@@ -219,8 +219,8 @@ describe("the method", () => {
   });
 
   it("says of each what it is for", () => {
-    const list = openPanel().el.querySelector("dl");
-    expect([...(list?.children ?? [])].map(({ textContent }) => textContent)).toEqual([
+    const parts = openPanel().el.querySelectorAll(".sp-methods span");
+    expect([...parts].map(({ textContent }) => textContent)).toEqual([
       "Subnetwork probing",
       "Trains a mask.",
       "ACDC",

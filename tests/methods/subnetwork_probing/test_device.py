@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from sp_widget.methods.step_values import Figures
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
