@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sp_widget.engine.patchable_model import patch_mode as patch_mode
     from sp_widget.engine.patchable_model import patchable_model as patchable_model
     from sp_widget.errors import ArgumentError as ArgumentError
+    from sp_widget.errors import ModelChangedError as ModelChangedError
     from sp_widget.errors import ModelCheckError as ModelCheckError
     from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
     from sp_widget.errors import StateError as StateError
@@ -137,6 +138,7 @@ _HOMES = {
     "engine.patchable_model": ["PatchableModel", "patch_mode", "patchable_model"],
     "errors": [
         "ArgumentError",
+        "ModelChangedError",
         "ModelCheckError",
         "NonFiniteLossError",
         "StateError",

@@ -26,6 +26,18 @@ class NonFiniteLossError(FloatingPointError):
     """The loss became NaN or infinite; the masks were left as they were before the step."""
 
 
+class ModelChangedError(RuntimeError):
+    """A model that is not what it was when `patchable_model` read it; `changed` names what."""
+
+    def __init__(self, changed: list[str]) -> None:
+        self.changed = changed
+        shown = ", ".join(changed[:5]) + (" …" if len(changed) > 5 else "")
+        super().__init__(
+            f"the model has changed since it was made patchable ({shown}): its projections would "
+            "be the old ones, other weights the new ones. Call patchable_model(model) again."
+        )
+
+
 class StateError(RuntimeError):
     """An action that the current state does not allow, such as resuming what never started."""
 

@@ -1,7 +1,6 @@
 """The vocabulary shared by every floor: ablation types, patch types, mask functions, score types.
 
-Names and members follow auto-circuit (Miller, Chughtai & Saunders 2024), so that its users
-change an import and nothing else.
+Names and members follow auto-circuit (Miller, Chughtai & Saunders 2024).
 """
 
 from __future__ import annotations

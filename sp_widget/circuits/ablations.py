@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType
 
 Side = Literal["clean", "corrupt"]
@@ -27,18 +29,25 @@ def src_ablations(
 
     `sample`: tokens, or, for the means over a dataset, the dataloader to average over (its
     result has the dataloader's batch size; all rows are equal). `attention_mask`: 0 where a
-    token is padding; padding enters no mean. `prefix`: tokens before those of every prompt.
+    token is padding; padding enters no mean. `prefix`: tokens before those of every prompt;
+    prompts of a batch bring theirs with them.
+
+    Raises `ArgumentError` with the name of a bad argument.
     """
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    if not isinstance(model, PatchableModel):
+        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    refuse_hooks(model.wrapped_model)
     if ablation_type.mean_over_dataset:
         if not isinstance(sample, PromptDataLoader):
             wanted = f"a PromptDataLoader for {ablation_type.name}"
             raise ArgumentError("sample", wanted, type(sample).__name__)
+        check_model_and_prompts(model, sample, "sample")
         n_prompts = len(next(iter(sample)).clean)
         return dataset_mean(model, sample, ablation_type).expand(-1, n_prompts, -1, -1)
-    if not isinstance(sample, Tensor):
-        raise ArgumentError("sample", "a tensor of tokens", type(sample).__name__)
+    model.check_tokens(sample, attention_mask, prefix, "sample")
+    assert isinstance(sample, Tensor)
     inputs, _ = model.engine.architecture.run_inputs(sample, attention_mask, prefix)
     return ablate_batch(model.engine.source_outputs(inputs), ablation_type, attention_mask)
 

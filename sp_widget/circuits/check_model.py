@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.ablations import prompts
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.engine.protocol import Engine, Patch
+from sp_widget.engine.protocol import ALL_POSITIONS, Engine, Patch, Positions
 from sp_widget.errors import ModelCheckError
 from sp_widget.methods.mask_functions import mask_values
 from sp_widget.models.architecture import RunInputs, tolerance
-from sp_widget.models.capture import captured_calls
-from sp_widget.models.hooked_reader import float64_copy
 from sp_widget.types import MaskFn
 
 _STEP = 1e-5
@@ -64,33 +63,47 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
        ablation, those of the plain run on the other prompts.
     3. Gradients with respect to the masks match finite differences in float64.
 
-    The third makes a float64 copy of the model. Positions that are padding do not count.
-    Raises `ModelCheckError`, which carries the `ModelCheck`, when an invariant does not hold.
+    The runs are those of a training: every prompt has masks, and logits are asked for at
+    `model.out_slice`. The third makes a float64 copy of the model. Positions that are padding do
+    not count.
+
+    Raises `ModelCheckError`, which carries the `ModelCheck`, when an invariant does not hold, and
+    `ModelChangedError` when a weight has changed since the model was made patchable.
     """
+    check_model_and_prompts(model, dataloader)
     batch = next(iter(dataloader))
     engine, architecture = model.engine, model.engine.architecture
+    architecture.unchanged.check_numbers()
     with torch.no_grad():
         corrupt, corrupt_logits = architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, clean_logits = architecture.run_inputs(*prompts(batch, "clean"))
         _, reads, _ = engine.plain(corrupt)
         patch = engine.patch(engine.source_outputs(clean))
-        n_edges = model.n_edges
-        zeros = engine.run(corrupt.embed.new_zeros(1, n_edges), corrupt, patch)
-        ones = engine.run(corrupt.embed.new_ones(1, n_edges), corrupt, patch)
-        with captured_calls(model.wrapped_model) as calls:
-            model(*prompts(batch, "corrupt"))
-        streams = torch.stack(calls.streams)
+        calls, _ = architecture.captured(*prompts(batch, "corrupt"))
+        n_prefix = 0 if batch.prefix is None else len(batch.prefix)
+        streams = torch.stack(calls.streams)[:, :, n_prefix:]
     real_corrupt = _real_positions(batch.corrupt_attention_mask, corrupt.embed)
     # With all edges patched the attention pattern still belongs to the corrupt prompt's
     # padding, so only prompts that are padded alike can be compared.
     real_clean = _real_positions(batch.clean_attention_mask, clean.embed)
-    alike = (real_clean == real_corrupt).all(1)
+    alike = (real_clean == real_corrupt).all(1, keepdim=True)
+
+    @torch.no_grad()
+    def deviation(mask_value: float, expected: Tensor, counts: Tensor) -> float:
+        """Of the logits with all masks at one value, where tokens count; at all positions, and as
+        a training asks for them: only where the model's output is looked at."""
+        masks = corrupt.embed.new_full((len(corrupt.embed), model.n_edges), mask_value)
+        return max(
+            _deviation(
+                engine.run(masks, corrupt, patch, at)[counts[:, at]], expected[:, at][counts[:, at]]
+            )
+            for at in (ALL_POSITIONS, model.out_positions)
+        )
+
     check = ModelCheck(
         sources_sum=_deviation(reads[0:-1:2][:, real_corrupt], streams[:, real_corrupt]),
-        no_edge_patched=_deviation(zeros[real_corrupt], corrupt_logits[real_corrupt]),
-        all_edges_patched=_deviation(
-            ones[alike][real_clean[alike]], clean_logits[alike][real_clean[alike]]
-        ),
+        no_edge_patched=deviation(0, corrupt_logits, real_corrupt),
+        all_edges_patched=deviation(1, clean_logits, real_clean & alike),
         gradients=_gradient_deviations(model, batch),
         tolerance=tolerance(corrupt.embed.dtype),
     )
@@ -114,16 +127,19 @@ def _real_positions(attention_mask: Tensor | None, embed: Tensor) -> Tensor:
 
 
 def _gradient_deviations(model: PatchableModel, batch: PromptPairBatch) -> dict[str, float]:
-    engine = model.engine.on(float64_copy(model.wrapped_model))
+    engine = model.engine.on(model.engine.architecture.copy_of_model(torch.float64))
     with torch.no_grad():
         inputs, _ = engine.architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, _ = engine.architecture.run_inputs(*prompts(batch, "clean"))
         patch = engine.patch(engine.source_outputs(clean))
     functions: tuple[MaskFn, ...] = (None, "sigmoid", "hard_concrete")
-    return {str(fn): _gradient_deviation(engine, inputs, patch, fn) for fn in functions}
+    at = model.out_positions
+    return {str(fn): _gradient_deviation(engine, inputs, patch, at, fn) for fn in functions}
 
 
-def _gradient_deviation(engine: Engine, inputs: RunInputs, patch: Patch, mask_fn: MaskFn) -> float:
+def _gradient_deviation(
+    engine: Engine, inputs: RunInputs, patch: Patch, positions: Positions, mask_fn: MaskFn
+) -> float:
     """The derivative along a random direction, from the gradient and from two loss values."""
     device = inputs.embed.device
     n_edges, n_prompts = engine.graph.n_edges, inputs.embed.shape[0]
@@ -139,7 +155,8 @@ def _gradient_deviation(engine: Engine, inputs: RunInputs, patch: Patch, mask_fn
         nonlocal weights
         # The same draw of the hard concrete at every point, so that the loss is a function.
         same = torch.Generator(device).manual_seed(1)
-        logits = engine.run(mask_values(at, mask_fn, n_prompts, same), inputs, patch)
+        masks = mask_values(at, mask_fn, n_prompts, same)
+        logits = engine.run(masks, inputs, patch, positions)
         if weights is None:
             weights = normal(logits.numel()).view_as(logits)
         return (logits * weights).sum()

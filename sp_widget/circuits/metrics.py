@@ -26,7 +26,7 @@ def kl_div(
     batch: PromptPairBatch,
 ) -> Float[Tensor, ""]:
     """KL(clean model || circuit) in nats, averaged over prompts and output positions."""
-    log_p, log_q = clean_logits.log_softmax(-1), logits.log_softmax(-1)
+    log_p, log_q = log_probabilities(clean_logits), log_probabilities(logits)
     return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
 
 
@@ -117,3 +117,8 @@ def _per_prompt(
 def in_full_precision(logits: Tensor) -> Tensor:
     """Logits of a model in half precision as float32: a loss sums over thousands of them."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def log_probabilities(logits: Float[Tensor, "*shape d_vocab"]) -> Float[Tensor, "*shape d_vocab"]:
+    """Return the logarithms of the probabilities of all tokens."""
+    return logits.log_softmax(-1)

@@ -42,8 +42,11 @@ def prepare_batches(
 
     `run_side`: the prompts that run through the model; patch activations come from the other
     side of each pair, or are what `ablation_type` makes of it. `cache`: where they wait.
+
+    Raises `ModelChangedError` when any weight has changed since the model was made patchable.
     """
     architecture = model.engine.architecture
+    architecture.unchanged.check_numbers()
     patch_side: Side = "corrupt" if run_side == "clean" else "clean"
     mean = None
     if ablation_type.mean_over_dataset:

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, prompts
+from sp_widget.circuits.arguments import (
+    check_counts,
+    check_model_and_prompts,
+    check_scores,
+)
 from sp_widget.circuits.scores import top_edges
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError
 from sp_widget.types import AblationType, CircuitOutputs, PatchType
 
 
@@ -30,13 +36,25 @@ def run_circuits(
 
     Returns, for each number of edges, each batch's logits at `model.out_slice` by batch key.
     The number is the one actually used: circuits are cut by rank, so ties add no edges.
+
+    Raises `ArgumentError` with the name of a bad argument, and `ModelChangedError` when a weight
+    has changed since the model was made patchable.
     """
+    check_model_and_prompts(model, dataloader)
+    check_scores(prune_scores, model.graph)
+    counts = check_counts(test_edge_counts, model.n_edges)
+    if not isinstance(patch_type, PatchType):
+        raise ArgumentError("patch_type", "a member of PatchType", patch_type)
+    if not isinstance(ablation_type, AblationType):
+        raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
     edge_patch = patch_type is PatchType.EDGE_PATCH
     run_side: Side = "corrupt" if edge_patch else "clean"
     patch_side: Side = "clean" if edge_patch else "corrupt"
-    circuits = {n: top_edges(prune_scores, n) for n in test_edge_counts}
+    circuits = {n: top_edges(prune_scores, n) for n in counts}
     outputs: CircuitOutputs = {n: {} for n in circuits}
     flat = [model.graph.flatten(circuit) for circuit in circuits.values()]
+    if not circuits:
+        return outputs
     masks = torch.stack([on if edge_patch else ~on for on in flat])
     engine = model.engine
 

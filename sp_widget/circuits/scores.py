@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sp_widget.circuits import score_files
-from sp_widget.errors import ArgumentError
+from sp_widget.circuits.arguments import check_count, check_scores
 from sp_widget.graph.base_graph import BaseGraph, Edge
 
 if TYPE_CHECKING:
@@ -34,20 +34,19 @@ class PruneScores(dict[str, Tensor]):
     """
 
     def __init__(self, scores: Mapping[str, Tensor], graph: BaseGraph) -> None:
-        shapes = {name: tuple(score.shape) for name, score in scores.items()}
-        wanted = {module.name: module.mask_shape(graph.seq_len) for module in graph.modules}
-        if shapes != wanted:
-            raise ArgumentError("scores", f"tensors of the shapes {wanted}", shapes)
-        super().__init__(scores)
+        super().__init__(check_scores(scores, graph, "scores"))
         self.graph = graph
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PruneScores, (dict(self), self.graph)
 
     def top(self, n_edges: int) -> list[tuple[Edge, float]]:
-        """The `n_edges` most important edges with their scores, the most important first."""
+        """The `n_edges` most important edges with their scores, the most important first.
+
+        All edges if there are fewer. Raises `ArgumentError` for what is no number of edges.
+        """
         importance = flat_importance(self)
-        n_edges = min(n_edges, len(importance))
+        n_edges = min(check_count(n_edges, None), len(importance))
         order = importance.argsort(descending=True, stable=True)[:n_edges]
         edges = self.graph.edges_at(order.tolist())
         return [(edge, edge.prune_score(self).item()) for edge in edges]
@@ -127,10 +126,10 @@ def top_edges(
     """The circuit of exactly the `n_edges` most important edges, as masks like the scores.
 
     Cut by rank: among equal scores the earlier edge comes first, so ties admit no extra edges.
+    Raises `ArgumentError` for what are no scores, and for what is no number of their edges.
     """
-    importance = flat_importance(prune_scores)
-    if isinstance(n_edges, bool) or not 0 <= n_edges <= len(importance):
-        raise ArgumentError("n_edges", f"a whole number from 0 to {len(importance)}", n_edges)
+    importance = flat_importance(check_scores(prune_scores))
+    n_edges = check_count(n_edges, len(importance))
     chosen = torch.zeros(len(importance), dtype=torch.bool, device=importance.device)
     chosen[importance.argsort(descending=True, stable=True)[:n_edges]] = True
     parts = chosen.split([score.numel() for score in prune_scores.values()])

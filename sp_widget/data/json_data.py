@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
+from sp_widget.data.device import known_device
 from sp_widget.data.prompt_file import PromptFile, PromptFileError, check_one_kind, read_prompt_file
 from sp_widget.data.prompt_tokens import (
     TokenPrompt,
@@ -29,6 +30,9 @@ from sp_widget.data.prompt_tokens import (
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset, is_whole_number
 from sp_widget.errors import ArgumentError
 
+_DEFAULT_SIZE = 128
+"""Of the train set and of the test set, as in auto-circuit."""
+
 _BOS_LABEL = "<|BOS|>"
 
 
@@ -38,7 +42,7 @@ def load_datasets_from_json(
     device: torch.device | str | None = None,
     prepend_bos: bool = True,
     batch_size: int | tuple[int, int] = 32,
-    train_test_size: tuple[int, int] = (128, 128),
+    train_test_size: tuple[int, int] | None = None,
     return_seq_length: bool = False,
     tail_divergence: bool = False,
     shuffle: bool = True,
@@ -82,7 +86,8 @@ def load_datasets_from_json(
             added, also not by the tokenizer.
         batch_size: Prompts in a batch, of both loaders or as (train, test).
         train_test_size: Numbers of prompts (train, test); either may be 0, which makes an empty
-            loader. The test prompts follow the train prompts. If the file holds too few for the
+            loader. `None`: 128 each, or half of the prompts each where there are fewer. The test
+            prompts follow the train prompts. If the file holds too few for the
             test set, it gets what is left, with a warning.
         return_seq_length: Set `seq_len` of the loaders. All prompts must then have the same
             number of tokens. For token ids of equal length `seq_len` is set anyway.
@@ -100,19 +105,22 @@ def load_datasets_from_json(
         The train and the test dataloader.
 
     Raises:
-        PromptFileError: If a file is not as described; it names file, prompt and key.
+        PromptFileError: If a file is not as described, or not there; it names file, prompt and
+            key.
         ArgumentError: If an argument is wrong, or does not fit the file or the model.
-        FileNotFoundError: If there is no such file.
     """
     paths = _paths(path)
     train_batch_size, test_batch_size = _batch_sizes(batch_size)
-    _check_sizes(train_test_size)
+    if train_test_size is not None:
+        _check_sizes(train_test_size)
     files = [read_prompt_file(file) for file in paths]
     prompts = [prompt for file in files for prompt in file.prompts]
     check_one_kind(prompts)
     if shuffle:
         random.Random(random_seed).shuffle(prompts)
-    n_train, n_test = _split(train_test_size, len(prompts))
+    n_train, n_test = (
+        _share(len(prompts)) if train_test_size is None else _split(train_test_size, len(prompts))
+    )
     prompts = prompts[: n_train + n_test]
 
     tokenizer: Any = getattr(model, "tokenizer", None)
@@ -218,6 +226,12 @@ def _shifted_labels(first: PromptFile, shift: int, seq_len: int | None) -> list[
     return [_BOS_LABEL] * shift + labels
 
 
+def _share(n_prompts: int) -> tuple[int, int]:
+    """How many prompts are for training, and how many for testing, where nobody says it."""
+    n_test = min(n_prompts // 2, _DEFAULT_SIZE)
+    return min(n_prompts - n_test, _DEFAULT_SIZE), n_test
+
+
 def _split(train_test_size: tuple[int, int], n_prompts: int) -> tuple[int, int]:
     n_train, n_test = train_test_size
     if n_prompts < n_train or (n_test and n_prompts == n_train):
@@ -238,8 +252,9 @@ def _split(train_test_size: tuple[int, int], n_prompts: int) -> tuple[int, int]:
 
 
 def _device(device: torch.device | str | None, model: nn.Module | None) -> torch.device:
-    if device is None:
-        device = getattr(model, "device", None)
+    if device is not None:
+        return known_device(device)
+    device = getattr(model, "device", None)
     if device is None:
         device = getattr(getattr(model, "cfg", None), "device", None)
     if device is None and model is not None:

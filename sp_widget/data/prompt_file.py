@@ -30,6 +30,8 @@ Nested: TypeAlias = int | float | list["Nested"]
 """A number or a list of lists of numbers."""
 
 _SHOWN_LENGTH = 80
+_MAX_DEPTH = 16
+_FLAT = "lists within lists at most a few deep"
 
 
 class PromptFileError(ValueError):
@@ -77,7 +79,11 @@ class PromptFile:
 
 def shown(value: object) -> str:
     """The value as it stands in the file, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    return shown_text(json.dumps(value, ensure_ascii=False))
+
+
+def shown_text(text: str) -> str:
+    """The text, cut where it is long."""
     return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
 
 
@@ -85,20 +91,10 @@ def read_prompt_file(file: Path) -> PromptFile:
     """Read a file and check all that can be told without model and tokenizer.
 
     Raises:
-        PromptFileError: If the file is not JSON or not of the format above.
-        FileNotFoundError: If there is no such file.
+        PromptFileError: If there is no such file, or it is not JSON, or not of the format above.
     """
-    try:
-        data = json.loads(file.read_bytes())
-    except json.JSONDecodeError as error:
-        raise PromptFileError(
-            file,
-            f"line {error.lineno}, column {error.colno}",
-            "JSON",
-            f"a syntax error ({error.msg})",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PromptFileError(file, f"byte {error.start}", "text in UTF-8", error.reason) from error
+    data = _read_json(file)
+    _check_values(file, data)
     if not isinstance(data, dict):
         raise PromptFileError(file, "", 'an object with the key "prompts"', shown(data))
     if "prompts" not in data:
@@ -112,6 +108,55 @@ def read_prompt_file(file: Path) -> PromptFile:
         seq_labels=_read_seq_labels(file, data.get("seq_labels")),
         word_idxs=_read_word_idxs(file, data.get("word_idxs")),
     )
+
+
+def _read_json(file: Path) -> Any:
+    def whole_number(digits: str) -> int:
+        # Python refuses very long ones with an error of its own.
+        if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+            raise PromptFileError(file, "", "whole numbers of 64 bits", shown_text(digits))
+        return int(digits)
+
+    try:
+        return json.loads(file.read_bytes(), parse_int=whole_number)
+    except OSError as error:
+        got = (error.strerror or type(error).__name__).lower()
+        raise PromptFileError(file, "", "a file that can be read", got) from error
+    except json.JSONDecodeError as error:
+        raise PromptFileError(
+            file,
+            f"line {error.lineno}, column {error.colno}",
+            "JSON",
+            f"a syntax error ({error.msg})",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptFileError(file, f"byte {error.start}", "text in UTF-8", error.reason) from error
+    except RecursionError as error:
+        raise PromptFileError(file, "", _FLAT, "thousands") from error
+
+
+def _check_values(file: Path, data: object) -> None:
+    """Fail at text that is none in any encoding, and at lists too deep to be gone through."""
+    waiting = [(data, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _MAX_DEPTH:
+            raise PromptFileError(file, "", _FLAT, f"more than {_MAX_DEPTH}")
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, str) and not _is_text(value):
+            wanted = "text (half of a surrogate pair is no character)"
+            raise PromptFileError(file, "", wanted, shown_text(ascii(value)))
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_seq_labels(file: Path, value: object) -> list[str] | None:
@@ -172,6 +217,8 @@ def _read_prompt(file: Path, index: int, entry: object) -> Prompt:
 
 def _check_text_or_ids(prompt: Prompt, key: str, value: object) -> None:
     if isinstance(value, str):
+        if not value.strip():
+            prompt.fail(f'["{key}"]', "a text that is not blank", shown(value))
         return
     if not isinstance(value, list):
         prompt.fail(f'["{key}"]', "a string or a list of token ids", shown(value))
@@ -235,7 +282,8 @@ def has_float(value: Nested) -> bool:
 
 
 def check_one_kind(prompts: list[Prompt]) -> None:
-    """Fail at the first prompt that is a string among token ids, or the reverse."""
+    """Fail at the first prompt that is a string among token ids, or the reverse, and where it
+    cannot be told whether answers are token ids or targets."""
     first = prompts[0]
     for prompt in prompts:
         if prompt.is_text != first.is_text:
@@ -244,3 +292,30 @@ def check_one_kind(prompts: list[Prompt]) -> None:
                 f"{'a string' if first.is_text else 'token ids'} like prompts[0] of {first.file}",
                 shown(prompt.clean),
             )
+    if not first.is_text:
+        _check_one_kind_of_answers(prompts)
+
+
+def _check_one_kind_of_answers(prompts: list[Prompt]) -> None:
+    """Fail where 2.0 stands among whole numbers: a token id that a tool wrote so, or a target?
+
+    A number with a fraction is no token id; beside it 1 and 1.0 are the same target.
+    """
+    found = [
+        (prompt, key, number)
+        for prompt in prompts
+        for key, answers in (("answers", prompt.answers), ("wrong_answers", prompt.wrong_answers))
+        for number in numbers(answers)
+    ]
+    floats = [entry for entry in found if isinstance(entry[2], float)]
+    if (
+        floats
+        and len(floats) < len(found)
+        and all(float(number).is_integer() for *_, number in floats)
+    ):
+        prompt, key, number = floats[0]
+        prompt.fail(
+            f'["{key}"]',
+            "token ids, which are whole numbers, or targets, all with a decimal point",
+            f"{shown(number)} in a file with whole numbers, too",
+        )

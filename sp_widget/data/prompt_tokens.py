@@ -12,6 +12,8 @@ from torch import nn
 from sp_widget.data.prompt_file import Nested, Prompt, has_float, nested_shape, numbers, shown
 from sp_widget.errors import ArgumentError
 
+_TABLES_OF_ROTATIONS = ("TransformerLensNative", "GPTJForCausalLM")
+
 _TARGETS_HINT = "the targets of a regression are written with a decimal point"
 
 
@@ -48,8 +50,12 @@ def model_limits(model: nn.Module | None) -> ModelLimits:
         return value if isinstance(value, int) and value > 0 else None
 
     d_vocab = positive("d_vocab")
-    # Only a table of learnt positions ends; other kinds go on beyond n_ctx.
-    has_table = getattr(cfg, "positional_embedding_type", None) == "standard"
+    # Where there is a table, of learnt positions or of rotations, it ends; other kinds go on.
+    has_table = (
+        getattr(cfg, "positional_embedding_type", None) == "standard"
+        or getattr(cfg, "architecture", None) in _TABLES_OF_ROTATIONS
+        or any(kind.__name__ == "HookedTransformer" for kind in type(model).__mro__)
+    )
     return ModelLimits(
         d_vocab=d_vocab,
         d_vocab_out=positive("d_vocab_out") or d_vocab,
@@ -164,8 +170,11 @@ def _warn_of_unknown_words(
 
 
 def _check_answer_ids(prompts: Sequence[TokenPrompt], limits: ModelLimits) -> None:
-    """Fail at the first answer that is no token id, unless the answers are regression targets."""
+    """Fail at the first answer that is no token id; or, if the answers are regression targets,
+    at the first that has not as many numbers as the output."""
     if are_targets(prompts):
+        for prompt in prompts:
+            _check_target_size(prompt, limits)
         return
     for prompt in prompts:
         for key, answers in (("answers", prompt.answers), ("wrong_answers", prompt.wrong_answers)):
@@ -189,6 +198,18 @@ def _check_answer_ids(prompts: Sequence[TokenPrompt], limits: ModelLimits) -> No
                         f"({_TARGETS_HINT})",
                         str(number),
                     )
+
+
+def _check_target_size(prompt: TokenPrompt, limits: ModelLimits) -> None:
+    for key, answers in (("answers", prompt.answers), ("wrong_answers", prompt.wrong_answers)):
+        size = nested_shape(prompt.source, f'["{key}"]', answers)[-1]
+        if limits.d_vocab_out is not None and size != limits.d_vocab_out:
+            prompt.source.fail(
+                f'["{key}"]',
+                "token ids, which are whole numbers, or targets for "
+                f"all {limits.d_vocab_out} numbers of the output",
+                f"{size} targets (a number of the file has a fraction)",
+            )
 
 
 def are_targets(prompts: Sequence[TokenPrompt]) -> bool:

@@ -19,6 +19,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from sp_widget.data.tails import behind
 from sp_widget.errors import ArgumentError
 from sp_widget.types import BatchKey
 
@@ -69,7 +70,8 @@ class PromptPairBatch:
         clean_attention_mask: `[batch, seq]`, 1 at tokens and 0 at left padding; `None` when
             no clean prompt of this batch is padded.
         corrupt_attention_mask: Likewise for the corrupt prompts.
-        prefix: Token ids `[prefix]` that come before those of every prompt; `None`: none do.
+        prefix: Token ids `[prefix]` that come before those of every prompt; `None`: none do. The
+            prompts know it: a patchable model that is given them runs them behind it.
     """
 
     key: BatchKey
@@ -278,8 +280,8 @@ def _collate(pairs: Sequence[PromptPair], index: int, prefix: Tensor | None) -> 
     return PromptPairBatch(
         key=_batch_key(index, clean, corrupt),
         batch_diverge_idx=divergence_index(clean, corrupt, clean_mask, corrupt_mask),
-        clean=clean,
-        corrupt=corrupt,
+        clean=clean if prefix is None else behind(prefix, clean),
+        corrupt=corrupt if prefix is None else behind(prefix, corrupt),
         answers=_stack_answers([pair.answers for pair in pairs]),
         wrong_answers=_stack_answers([pair.wrong_answers for pair in pairs]),
         clean_attention_mask=clean_mask,

@@ -83,7 +83,8 @@ def with_mlp(
         return tape
     with torch.set_grad_enabled(graph):
         # `data`, as autograd counts changes of the whole buffer: other blocks write to it.
-        mlp_in = stream.data.to(block.device).requires_grad_(graph)
+        # Contiguous, where only some positions are wanted: some MLPs take views of it.
+        mlp_in = stream.data.to(block.device).contiguous().requires_grad_(graph)
         return replace(tape, mlp_in=mlp_in, mlp_out=block.mlp(mlp_in))
 
 

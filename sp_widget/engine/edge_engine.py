@@ -84,7 +84,8 @@ class EdgeEngine:
         again in the backward pass instead of keeping what autograd needs of it.
 
         Raises `ArgumentError` when each position has its own edges and the prompts have another
-        number of them.
+        number of them, and `ModelChangedError` when a weight has changed since the nodes were
+        read.
         """
         if not torch.is_grad_enabled():
             # A leaf would make the run keep what only a backward pass needs.
@@ -123,6 +124,7 @@ class EdgeEngine:
 
         `backward`: whether the run will go backward.
         """
+        self.architecture.unchanged.check()
         return RunSetup(
             architecture=self.architecture,
             graph=self.graph,

@@ -113,6 +113,7 @@ class NodeEngine:
         recompute: bool = False,
     ) -> Float[Tensor, "batch seq d_model"]:
         """Return the stream behind these blocks from the one before them."""
+        self.architecture.unchanged.check()
         split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
         run_block = _rerun_block if recompute else _run_block
         for index in blocks:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sp_widget.data.device import known_device
+from sp_widget.data.prompt_tokens import model_limits
 from sp_widget.data.prompts import is_whole_number
+from sp_widget.data.tails import taken_off
 from sp_widget.engine.edge_engine import EdgeEngine
 from sp_widget.engine.node_engine import NodeEngine
 from sp_widget.engine.protocol import ALL_POSITIONS, Engine, Patch
@@ -19,6 +23,7 @@ from sp_widget.errors import ArgumentError, UnsupportedModelError
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, SrcNode
 from sp_widget.graph.node_graph import NodeGraph
 from sp_widget.models.architecture import Architecture, is_close
+from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import OutputSlice
 
 _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
@@ -31,8 +36,14 @@ _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
 class PatchableModel:
     """A TransformerLens model and the graph of its edges; made by `patchable_model`.
 
-    Calling it runs the plain model, or, inside `patch_mode`, the patched one. The model
-    itself is never changed: no hook and no flag outlives a call.
+    Calling it runs the plain model, or, inside `patch_mode`, the patched one.
+
+    The model itself is never changed. Everything but a plain call runs on a copy of its modules
+    that shares its weights, so that a training and other work on the same model (calls,
+    `run_with_cache`, `generate`, hooks, a second training) do not meet. Hooks that are attached
+    when something is asked for here are refused, as they would have no effect; those that come
+    and go during a training see and change nothing of it. A weight that changes afterwards is
+    found out: `ModelChangedError`.
     """
 
     def __init__(
@@ -51,10 +62,9 @@ class PatchableModel:
         )
         self.slice_output = slice_output
         self.out_slice = _SLICES[slice_output]
-        weight = architecture.blocks[0].attention.w_out
-        self._masks = weight.new_zeros(graph.n_edges, dtype=torch.float32)
-        self.patch_masks: dict[str, Tensor] = graph.split(self._masks)
-        """Mask values used inside `patch_mode`, by destination module; edit them in place."""
+        self.patch_masks: dict[str, Tensor] = self.new_prune_scores()
+        """Mask values used inside `patch_mode`, by destination module; edit them in place. For an
+        algorithm of one's own: leaves, which may require gradients and go to an optimiser."""
         self._patch: Patch | None = None
 
     @property
@@ -112,6 +122,13 @@ class PatchableModel:
         """Where the model's weights, and so its inputs, live."""
         return self.engine.architecture.blocks[0].attention.w_out.device
 
+    def new_prune_scores(self, init_val: float = 0.0) -> dict[str, Tensor]:
+        """Return a score for every edge, all of this value: one tensor a destination module."""
+        if isinstance(init_val, bool) or not isinstance(init_val, (int, float)):
+            raise ArgumentError("init_val", "a number", init_val)
+        flat = torch.full((self.n_edges,), float(init_val), device=self.device)
+        return {name: part.clone() for name, part in self.graph.split(flat).items()}
+
     @property
     def out_positions(self) -> slice:
         """The token positions that `out_slice` keeps, as a slice."""
@@ -130,18 +147,59 @@ class PatchableModel:
     ) -> Float[Tensor, "batch seq d_vocab"]:
         """Logits of the model; patched inside `patch_mode`, differentiable in `patch_masks`.
 
-        `prefix`: tokens before those of every prompt (`batch.prefix`); never patched.
+        `prefix`: tokens before those of every prompt; never patched. Prompts of a batch bring
+        theirs with them.
         """
+        self.check_tokens(tokens, attention_mask, prefix)
+        tokens, prefix = taken_off(tokens, prefix)
         if self._patch is None:
             if prefix is not None:
                 tokens = torch.cat((prefix.expand(len(tokens), -1), tokens), dim=1)
             kwargs = {} if attention_mask is None else {"attention_mask": attention_mask}
             logits: Tensor = self.wrapped_model(tokens, **kwargs)
             return logits if prefix is None else logits[:, len(prefix) :]
+        refuse_hooks(self.wrapped_model)
         inputs, _ = self.engine.architecture.run_inputs(tokens, attention_mask, prefix)
         self._check_fits(inputs.embed)
         masks = self.graph.flatten(self.patch_masks).unsqueeze(0)
         return self.engine.run(masks, inputs, self._patch, ALL_POSITIONS)
+
+    def check_tokens(
+        self,
+        tokens: object,
+        attention_mask: object = None,
+        prefix: object = None,
+        name: str = "tokens",
+    ) -> None:
+        """Raise `ArgumentError` for what is no batch of prompts that the model can run."""
+        if not isinstance(tokens, Tensor) or tokens.dim() != 2 or 0 in tokens.shape:
+            got = tuple(tokens.shape) if isinstance(tokens, Tensor) else type(tokens)
+            raise ArgumentError(name, "a tensor of token ids [batch, seq]", got)
+        if attention_mask is not None and (
+            not isinstance(attention_mask, Tensor) or attention_mask.shape != tokens.shape
+        ):
+            got = getattr(attention_mask, "shape", type(attention_mask))
+            wanted = f"a tensor of the shape of the tokens, {tuple(tokens.shape)}"
+            raise ArgumentError("attention_mask", wanted, got)
+        ordinary, prefix = taken_off(tokens, prefix)  # type: ignore[arg-type]
+        if prefix is not None and (not isinstance(prefix, Tensor) or prefix.dim() != 1):
+            raise ArgumentError("prefix", "a tensor of token ids [prefix] or None", prefix)
+        limits = model_limits(self.wrapped_model)
+        for what, ids in ((name, ordinary), ("prefix", prefix)):
+            if ids is None:
+                continue
+            if ids.dtype not in (torch.long, torch.int):
+                raise ArgumentError(what, "token ids of dtype int64", ids.dtype)
+            if ids.device != self.device:
+                raise ArgumentError(what, f"the model's device, {self.device}", ids.device)
+            low, high = (int(end) for end in ids.aminmax())
+            if low < 0 or (limits.d_vocab is not None and high >= limits.d_vocab):
+                wanted = f"token ids from 0 to {(limits.d_vocab or 0) - 1}, the model's vocabulary"
+                raise ArgumentError(what, wanted, low if low < 0 else high)
+        length = ordinary.shape[1] + (0 if prefix is None else len(prefix))
+        if limits.n_positions is not None and length > limits.n_positions:
+            wanted = f"prompts of at most {limits.n_positions} tokens, the model's context"
+            raise ArgumentError(name, wanted, length)
 
     def _check_fits(self, embed: Tensor) -> None:
         assert self._patch is not None
@@ -187,24 +245,25 @@ def patchable_model(
     The model is checked by running it once: its nodes, run one by one, must give its logits.
 
     Raises `UnsupportedModelError` for a model that cannot be split into nodes, and
-    `ArgumentError` for a bad argument.
+    `ArgumentError` for a bad argument or a model with hooks.
     """
     if not isinstance(factorized, bool):
         raise ArgumentError("factorized", "True (edges) or False (nodes)", factorized)
-    if slice_output not in tuple(_SLICES):  # What is not hashable is wrong, too.
+    if not isinstance(slice_output, (str, NoneType)) or slice_output not in _SLICES:
         raise ArgumentError("slice_output", f"one of {list(_SLICES)}", slice_output)
     if seq_len is not None and (not is_whole_number(seq_len) or seq_len < 1):
         raise ArgumentError("seq_len", "None or a whole number of at least 1", seq_len)
     if not isinstance(separate_qkv, bool):
         raise ArgumentError("separate_qkv", "True or False", separate_qkv)
     architecture = Architecture(model, separate_qkv or not factorized)
+    refuse_hooks(model)
     graph = (
         Graph(architecture.shapes, separate_qkv, seq_len)
         if factorized
         else NodeGraph(architecture.shapes, seq_len)
     )
     patchable = PatchableModel(model, architecture, graph, slice_output)
-    if device is not None and torch.device(device).type != patchable.device.type:
+    if device is not None and known_device(device).type != patchable.device.type:
         raise ArgumentError("device", f"the model's device, {patchable.device}", device)
     _refuse_if_nodes_differ(patchable)
     return patchable
@@ -215,8 +274,11 @@ def _refuse_if_nodes_differ(model: PatchableModel) -> None:
     n_tokens = min(8, int(model.cfg.n_ctx))
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(int(model.cfg.d_vocab), (2, n_tokens), generator=generator)
-    inputs, logits = model.engine.architecture.run_inputs(tokens.to(model.device))
+    tokens = tokens.to(model.device)
+    inputs, _ = model.engine.architecture.run_inputs(tokens)
     _, _, rebuilt = model.engine.plain(inputs)
+    with torch.no_grad():
+        logits = model(tokens)
     if not is_close(rebuilt, logits):
         difference = (rebuilt - logits).abs().max().item()
         raise UnsupportedModelError(
@@ -230,25 +292,53 @@ def _refuse_if_nodes_differ(model: PatchableModel) -> None:
 def patch_mode(
     model: PatchableModel,
     patch_src_outs: Float[Tensor, "sources batch seq d_model"],
-    edges: Iterable[Edge] | None = None,
+    edges: Iterable[Edge | str] | None = None,
 ) -> Iterator[None]:
     """Inside the context, `model(tokens)` patches its edges.
 
     `patch_src_outs`: patch activations, as `src_ablations` makes them. `edges`: patch exactly
     these (the masks return to what they were afterwards); without it, every edge is patched by
-    its value in `model.patch_masks`.
+    its value in `model.patch_masks`. An edge may be given by its name, `"MLP 1->A2.0.Q"`, which
+    stands for all its token positions, or with its position, `"3:MLP 1->A2.0.Q"`.
+
+    Raises `ArgumentError` with the name of a bad argument.
     """
-    n_sources = len(model.srcs)
-    if patch_src_outs.dim() != 4 or patch_src_outs.shape[0] != n_sources:
-        wanted = f"a tensor [{n_sources} sources, batch, seq, d_model]"
-        raise ArgumentError("patch_src_outs", wanted, tuple(patch_src_outs.shape))
+    if not isinstance(model, PatchableModel):
+        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    n_sources, d_model = len(model.srcs), int(model.cfg.d_model)
+    wanted = f"a tensor [{n_sources} sources, batch, seq, {d_model}], as src_ablations makes it"
+    if not isinstance(patch_src_outs, Tensor):
+        raise ArgumentError("patch_src_outs", wanted, type(patch_src_outs))
+    shape = tuple(patch_src_outs.shape)
+    if len(shape) != 4 or (shape[0], shape[3]) != (n_sources, d_model):
+        raise ArgumentError("patch_src_outs", wanted, shape)
+    if not patch_src_outs.dtype.is_floating_point:
+        raise ArgumentError("patch_src_outs", wanted, patch_src_outs.dtype)
     before_patch, before_masks = model._patch, model.patch_masks
     if edges is not None:
         masks = torch.zeros(model.n_edges, device=model.device)
-        masks[model.graph.flat_index(edges)] = 1
+        masks[model.graph.flat_index(_edges(model, edges))] = 1
         model.patch_masks = model.graph.split(masks)
     model._patch = model.engine.patch(patch_src_outs)
     try:
         yield
     finally:
         model._patch, model.patch_masks = before_patch, before_masks
+
+
+def _edges(model: PatchableModel, edges: Iterable[Edge | str]) -> list[Edge]:
+    """Edges, from edges and names."""
+    if isinstance(edges, str) or not isinstance(edges, Iterable):
+        raise ArgumentError("edges", "a list of edges or of their names, or None", edges)
+    given = list(edges)
+    if not all(isinstance(edge, (Edge, str)) for edge in given):
+        raise ArgumentError("edges", "edges or their names", given)
+    names = {edge for edge in given if isinstance(edge, str)}
+    found = [edge for edge in given if isinstance(edge, Edge)]
+    if names:
+        by_name = [edge for edge in model.edges if {edge.name, repr(edge)} & names]
+        unknown = names - {name for edge in by_name for name in (edge.name, repr(edge))}
+        if unknown:
+            raise ArgumentError("edges", "names of edges of this model", min(unknown))
+        found += by_name
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_scores
 from sp_widget.circuits.scores import flat_importance
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
@@ -19,8 +20,13 @@ def auroc(
     """Area under the ROC curve of importance (absolute score) against the known edges.
 
     The chance that a known edge scores above an edge outside the circuit, ties counted half:
-    1.0 is perfect, 0.5 is guessing.
+    1.0 is perfect, 0.5 is guessing. Raises `ArgumentError` with the name of a bad argument.
     """
+    check_scores(prune_scores, model.graph)
+    if not isinstance(official_edges, Collection) or not all(
+        isinstance(edge, Edge) for edge in official_edges
+    ):
+        raise ArgumentError("official_edges", "a collection of edges of the model", official_edges)
     known = torch.zeros(model.n_edges, dtype=torch.bool)
     known[model.graph.flat_index(official_edges)] = True
     n_known, n_other = int(known.sum()), int((~known).sum())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -54,6 +54,12 @@ class DestNode(Node):
     """`src_idx` of its first incoming source: 0 in the factorized graph."""
 
 
+class HasPatchMasks(Protocol):
+    """A patchable model, as far as its edges know it."""
+
+    patch_masks: dict[str, Tensor]
+
+
 @dataclass(frozen=True, repr=False)
 class Edge:
     """What a destination reads from one source, at one token position or at all of them."""
@@ -78,6 +84,10 @@ class Edge:
     def prune_score(self, prune_scores: dict[str, Tensor]) -> Tensor:
         """The score of this edge, a tensor without dimensions."""
         return prune_scores[self.dest.module_name][self.patch_idx]
+
+    def patch_mask(self, model: HasPatchMasks) -> Tensor:
+        """The mask tensor of its destination module; `[edge.patch_idx]` is that of the edge."""
+        return model.patch_masks[self.dest.module_name]
 
     def __repr__(self) -> str:
         return self.name if self.seq_idx is None else f"{self.seq_idx}:{self.name}"

@@ -334,6 +334,8 @@ class Trainer(ABC, Generic[ConfigT]):
                 {**self.make_step(step), "hard_edge_count": self.hard_circuit().sum()}
             )
             self.check_finite(step, measured)
+            if step == self.n_steps:
+                self.model.engine.architecture.unchanged.check_numbers()
             record = StepRecord(
                 step=step,
                 epoch=(step - 1) // len(self.batches) + 1,

@@ -27,21 +27,23 @@ _U_MARGIN = 1e-4
 
 
 def hard_concrete(
-    theta: Float[Tensor, "*edges"], n_samples: int, generator: torch.Generator | None = None
-) -> Float[Tensor, "n_samples *edges"]:
-    """Independent hard-concrete samples of every edge, differentiable in `theta`.
+    theta: Float[Tensor, "*rows edges"], n_samples: int, generator: torch.Generator | None = None
+) -> Float[Tensor, "n_samples edges"]:
+    """Return independent hard-concrete samples of every edge, differentiable in `theta`.
+
+    `theta`: one row for all samples, or one for each.
 
     u ~ U(0, 1);  s = sigmoid((ln u - ln(1 - u) + theta) / T);  m = clamp(s (r - l) + l, 0, 1)
     """
     u = torch.rand(
-        (n_samples, *theta.shape), generator=generator, device=theta.device, dtype=theta.dtype
+        (n_samples, theta.shape[-1]), generator=generator, device=theta.device, dtype=theta.dtype
     ).clamp_(_U_MARGIN, 1 - _U_MARGIN)
     s = torch.sigmoid((torch.logit(u) + theta) / TEMPERATURE)
     return (s * (RIGHT - LEFT) + LEFT).clamp(0, 1)
 
 
 def mask_values(
-    theta: Float[Tensor, "*edges"],
+    theta: Float[Tensor, "*rows edges"],
     mask_fn: MaskFn,
     n_samples: int = 1,
     generator: torch.Generator | None = None,
@@ -55,9 +57,9 @@ def mask_values(
     if mask_fn == "hard_concrete":
         m = hard_concrete(theta, n_samples, generator)
     else:
-        m = (torch.sigmoid(theta) if mask_fn == "sigmoid" else theta).unsqueeze(0)
+        m = torch.atleast_2d(torch.sigmoid(theta) if mask_fn == "sigmoid" else theta)
     if dropout_p > 0:
-        m = m.expand(n_samples, *theta.shape)
+        m = m.expand(n_samples, -1)
         kept = torch.rand(m.shape, generator=generator, device=m.device) >= dropout_p
         m = m * kept / (1 - dropout_p)
     return m

@@ -42,6 +42,14 @@ class MaskTrainingConfig(MethodConfig):
         "Passes over the prompts. Each batch is one step: steps = epochs × batches.",
         at_most=1_000_000,
     )
+    steps: int | None = whole_number(
+        None,
+        "Steps",
+        "Steps in all, over as many passes as it takes. Left empty, epochs × batches.",
+        at_most=1_000_000_000,
+        optional="epochs × batches",
+        group="more",
+    )
     recompute: bool = switch(
         False,
         "Recompute",
@@ -116,7 +124,8 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
     @property
     def n_steps(self) -> int:
         """Steps of the whole training."""
-        return self.config.epochs * len(self.dataloader)
+        steps = self.config.steps
+        return self.config.epochs * len(self.dataloader) if steps is None else steps
 
     def make_step(self, step: int) -> dict[str, Tensor | float]:
         """Make one optimiser step on the next batch."""

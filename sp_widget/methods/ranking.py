@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from sp_widget.methods.parameter import whole_number
 
 DEFAULT_SHARE = 0.1
@@ -24,3 +28,18 @@ def circuit_size() -> Any:
 def circuit_size_of(size: int | None, n_edges: int) -> int:
     """Return the number of edges that the field stands for; at least 1."""
     return max(1, round(DEFAULT_SHARE * n_edges)) if size is None else size
+
+
+def share_of_ranks(
+    ranks: Float[Tensor, " edges"], share: float, temperature: float = 0.2
+) -> Float[Tensor, " edges"]:
+    """Return p = σ((rank − b) / temperature), with b such that the mean of p is `share`.
+
+    `ranks`: from 0 to 1. After the warm start of the MIB circuit track (cisnlp).
+    """
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        too_many = torch.sigmoid((ranks - middle) / temperature).mean().item() > share
+        low, high = (middle, high) if too_many else (low, middle)
+    return torch.sigmoid((ranks - (low + high) / 2) / temperature)

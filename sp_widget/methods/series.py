@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
 
 LineStyle = Literal["solid", "dashed", "dotted", "dash_dotted"]
+AxisName = Literal["steps", "left", "right"]
+
+AXIS_LABELS: Mapping[AxisName, str] = {
+    "steps": "Step",
+    "left": "Loss and its terms",
+    "right": "Edges in the circuit",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ LOSS = Series("Loss", lambda r: r.loss, "left", "#2a7fd4", "solid", 2.0)
 FAITHFULNESS = Series("Faithfulness", term("faithfulness"), "left", "#c4681c", "dashed", 2.0)
 REGULARIZER = Series(
     "Lambda × regularizer",
-    lambda r: r.terms["regularize_lambda"] * r.terms["regularizer"],
+    term("penalty"),
     "left",
     "#8b6fd0",
     "dotted",

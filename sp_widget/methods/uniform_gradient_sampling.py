@@ -104,6 +104,7 @@ class UniformGradientSampling(MaskTrainer[UniformGradientSamplingConfig]):
         weight = self.config.regularize_lambda
         return faithfulness + weight * expected, {
             "regularizer": expected,
+            "penalty": weight * expected,
             "regularize_lambda": weight,
             "soft_edge_count": expected,
         }

@@ -19,6 +19,11 @@ class BridgeReader:
         self._bridge = bridge
         self.name = str(bridge.cfg.architecture)
 
+    @staticmethod
+    def refuse_unsupported(bridge: Any) -> None:
+        """Raise `UnsupportedModelError` or `ArgumentError` for a model that cannot be read."""
+        family_of(bridge)
+
     def blocks(self, separate_qkv: bool) -> tuple[Block, ...]:
         """The nodes of every block."""
         cfg, family = self._bridge.cfg, self._family

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,20 +24,19 @@ class Calls:
 
 @contextmanager
 def captured_calls(bridge: Any) -> Iterator[Calls]:
-    """What every block and every attention layer is called with, while the context is open."""
+    """What every block and every attention layer is called with, while the context is open.
+
+    By its own hooks: for a model that nobody else runs meanwhile.
+    """
     calls = Calls(len(bridge.blocks))
     handles = []
-    # While a training prepares in the background, a cell of the notebook may run the same model.
-    thread = threading.get_ident()
 
     def keep_stream(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() == thread:
-            calls.streams.append(args[0] if args else kwargs["hidden_states"])
+        calls.streams.append(args[0] if args else kwargs["hidden_states"])
 
     def keeper(index: int) -> Callable[..., None]:
         def keep(_module: nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if threading.get_ident() == thread:
-                calls.attention[index] = dict(kwargs)
+            calls.attention[index] = dict(kwargs)
 
         return keep
 

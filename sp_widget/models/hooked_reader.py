@@ -5,10 +5,8 @@ It is known by its name: version 4 has no such class to import.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sp_widget.errors import UnsupportedModelError
@@ -38,24 +36,18 @@ def is_hooked_transformer(model: Any) -> bool:
     return any(kind.__name__ == "HookedTransformer" for kind in type(model).__mro__)
 
 
-def float64_copy(model: nn.Module) -> nn.Module:
-    """A copy of a HookedTransformer or bridge that computes in float64."""
-    # The model's own `to` prints.
-    copied = nn.Module.to(copy.deepcopy(model), torch.float64)
-    if is_hooked_transformer(copied):
-        # Its norms return what they compute in this type.
-        copied.cfg.dtype = torch.float64
-    return copied
-
-
 class HookedReader:
     """What an `Architecture` asks of a HookedTransformer."""
 
     name = "HookedTransformer"
 
     def __init__(self, model: Any) -> None:
-        _refuse_unsupported(model.cfg)
         self._model = model
+
+    @staticmethod
+    def refuse_unsupported(model: Any) -> None:
+        """Raise `UnsupportedModelError` for a model that cannot be read."""
+        _refuse_unsupported(model.cfg)
 
     def blocks(self, separate_qkv: bool) -> tuple[Block, ...]:
         """The nodes of every block."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from sp_widget.graph.edge_graph import DestNode, Edge, Graph, Node
 
 Kind = Literal["start", "shared", "head", "attention", "mlp", "end"]
 Port = Literal["", "Q", "K", "V"]
+Stretch: TypeAlias = Annotated[list[int], 2]
+"""`[first, first that does not belong to it]`."""
 
 NOT_DRAWN = (
     "No picture: it would show what heads and MLPs read, and with factorized=False residual "
@@ -48,8 +50,8 @@ class DestinationData(TypedDict):
     name: str
     box: int
     port: Port
-    feeds: list[int]
-    """The sources that it helps to compute: `[first, first that it does not]`."""
+    feeds: Stretch
+    """The sources that it helps to compute."""
 
 
 class ModuleData(TypedDict):
@@ -73,8 +75,8 @@ class GraphData(TypedDict):
     modules: list[ModuleData]
     positions: list[str] | None
     """A label for each token position, where each has its own edges."""
-    outputs: list[int]
-    """The positions whose logits count: `[first, first that does not]`."""
+    outputs: Stretch
+    """The positions whose logits count."""
     causal: bool
     official: list[int] | None
     """The edges of the known circuit, by their places in the flat vector."""
@@ -167,7 +169,7 @@ def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
 
 
-def _range(places: range) -> list[int]:
+def _range(places: range) -> Stretch:
     return [places.start, places.stop]
 
 

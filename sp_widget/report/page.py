@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
-from sp_widget.report.chart import draw_chart
-from sp_widget.report.circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData
-from sp_widget.report.cut import Cut
-from sp_widget.report.look import (
+from sp_widget.report.draw_chart import Rectangle, draw_chart
+from sp_widget.report.draw_circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
+from sp_widget.report.drawing import (
+    CHART_HEIGHT,
     GROUND,
     LINE,
     MUTED,
@@ -25,32 +25,33 @@ from sp_widget.report.look import (
     line_width,
     without_frame,
 )
-from sp_widget.report.parts import PARTS, Part
+from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
+from sp_widget.report.top_circuit import TopCircuit
 
-EDGE, TITLE, CHART, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 320.0, 30.0, 34.0, 16.0, 19.0
+EDGE, TITLE, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 30.0, 34.0, 16.0, 19.0
 """Heights of the parts of a page, and its rim."""
 
 
 def page(
     parts: Collection[Part],
     title: str,
+    series: Sequence[Series],
     history: Sequence[StepRecord],
     evaluations: Sequence[HardEvaluation],
-    series: Sequence[Series],
     faithfulness_target: str,
     data: GraphData | None,
-    cut: Cut,
+    circuit: TopCircuit,
     tables: Mapping[str, Rows],
 ) -> Figure:
-    """The figure of some parts, from top to bottom: title, chart, circuit and legend, tables."""
-    layout = None if data is None else place_circuit(data, cut, PAGE_WIDTH - 2 * EDGE)
+    """Return the figure of some parts, from top to bottom: title, chart, circuit, tables."""
+    layout = None if data is None else place_circuit(data, circuit, PAGE_WIDTH - 2 * EDGE)
     width = (layout.width if layout and "circuit" in parts else PAGE_WIDTH - 2 * EDGE) + 2 * EDGE
     inner = width - 2 * EDGE
     rows = max((len(rows) for rows in tables.values()), default=0)
     heights: dict[Part, float] = {
         "title": TITLE,
-        "chart": CHART,
+        "chart": CHART_HEIGHT,
         "circuit": CAPTION + (layout.height + LEGEND if layout else 0),
         "tables": (rows + 1) * ROW + GAP,
     }
@@ -71,18 +72,24 @@ def page(
         if part == "title":
             sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
         elif part == "chart":
-            chart = axes(EDGE + 62, at + 56, inner - 130, CHART - 90)
-            draw_chart(chart, history, evaluations, series, faithfulness_target)
+            draw_chart(
+                figure,
+                Rectangle(EDGE, at, inner, CHART_HEIGHT),
+                series,
+                history,
+                evaluations,
+                faithfulness_target=faithfulness_target,
+            )
         elif part == "circuit" and data and layout:
-            words = f"The circuit of the {cut.size:,} most important edges"
-            if cut.size > MOST_DRAWN:
+            words = f"The circuit of the {circuit.size:,} most important edges"
+            if circuit.size > MOST_DRAWN:
                 words += f", of which the first {MOST_DRAWN} are drawn"
             top = at + LEGEND + layout.height
             sheet.text(EDGE, top + 12, words, color=TEXT, fontproperties=font(13, bold=True))
-            circuit = axes(EDGE, at + LEGEND, layout.width, layout.height)
-            without_frame(circuit, layout.width, layout.height)
-            draw_circuit(circuit, data, cut, layout)
-            handles = legend_of(cut, ported=any(d["port"] for d in data["destinations"]))
+            drawn = axes(EDGE, at + LEGEND, layout.width, layout.height)
+            without_frame(drawn, layout.width, layout.height, downwards=True)
+            draw_circuit(drawn, data, circuit, layout)
+            handles = legend_of(circuit, ported=any(d["port"] for d in data["destinations"]))
             draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))
         elif part == "circuit":
             sheet.text(EDGE, at + 12, NOT_DRAWN, color=MUTED, fontproperties=font(11))

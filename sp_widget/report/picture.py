@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 
@@ -20,13 +20,16 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
-from sp_widget.report.cut import DEFAULT_SIZE, cut
-from sp_widget.report.parts import PARTS, Part
+from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
+Part = Literal["title", "chart", "circuit", "tables"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+"""From top to bottom."""
+
 NEARLY_WHITE = 250
 SHADES = 128
 """Of a picture within a notebook."""
@@ -57,13 +60,13 @@ class Picture:
         self._history = list(history)
         self._evaluations = list(evaluations)
         self._config = config
-        self._cut = cut(model, prune_scores, n_edges, official_edges)
+        self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
         self.tables: dict[str, tables.Rows] = {
-            "Result": tables.results(model, prune_scores, self._cut, history, official_edges),
-            "Strongest edges": tables.strongest(self._cut),
+            "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
+            "Strongest edges": tables.strongest(self._circuit),
         }
-        """The figures in words, by heading."""
+        """Settings, results and strongest edges in words, by heading."""
         if config is not None:
             self.tables = {"Settings": tables.settings(config), **self.tables}
 
@@ -91,7 +94,7 @@ class Picture:
 
     @cached_property
     def html(self) -> str:
-        """The picture, and the figures as tables, without style or script.
+        """The picture, and its tables, without style or script.
 
         Its picture is a PNG: sites that show notebooks take SVG apart within HTML.
         """
@@ -123,19 +126,21 @@ class Picture:
         return page(
             self.parts if parts is None else parts,
             self.title,
+            methods.of(self._config).series_for(validated),
             self._history,
             self._evaluations,
-            methods.of(self._config).series_for(validated),
             target,
             self._data,
-            self._cut,
+            self._circuit,
             self.tables,
         )
 
     def render(
         self, kind: Literal["svg", "png", "pdf"], parts: Collection[Part] | None = None
     ) -> bytes:
-        """The content of a file with the picture, or with some parts of it."""
+        """Return the content of a file with the picture, or with some parts of it."""
+        from sp_widget.report.drawing import DOTS_PER_INCH
+
         file = io.BytesIO()
         # Without a date the same run gives the same file.
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})

@@ -1,4 +1,4 @@
-"""The figures of a run as rows of words, and these as HTML."""
+"""The results of a run as rows of words, and these as HTML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import StepRecord
-from sp_widget.report.cut import Cut
+from sp_widget.report.top_circuit import TopCircuit
 
 Rows = list[tuple[str, str]]
 """What it is, and how much."""
@@ -37,7 +37,7 @@ def settings(config: MethodConfig) -> Rows:
 def results(
     model: PatchableModel,
     prune_scores: Mapping[str, Tensor],
-    cut: Cut,
+    circuit: TopCircuit,
     history: Sequence[StepRecord],
     official_edges: frozenset[Edge] | None,
 ) -> Rows:
@@ -54,10 +54,10 @@ def results(
             rows.append(("Validation, hard circuit", _number(last.validation_hard)))
         rows.append(("Edges of the hard circuit", f"{last.hard_edge_count:,}"))
     rows.append(("Edges of the model", f"{model.n_edges:,}"))
-    rows.append(("Edges in the picture", f"{cut.size:,}"))
-    rows.append(("of these on a path", f"{len(cut.carrying):,}"))
+    rows.append(("Edges in the picture", f"{circuit.size:,}"))
+    rows.append(("of these on a path", f"{len(circuit.carrying):,}"))
     if official_edges is not None:
-        found = f"{cut.count('hit'):,} of {len(official_edges):,}"
+        found = f"{circuit.count('hit'):,} of {len(official_edges):,}"
         rows.append(("Known edges found", found))
         # No curve without edges on either side.
         if 0 < len(official_edges) < model.n_edges:
@@ -65,11 +65,11 @@ def results(
     return rows
 
 
-def strongest(cut: Cut) -> Rows:
+def strongest(circuit: TopCircuit) -> Rows:
     """The most important edges with their scores."""
     return [
         (repr(each.edge), f"{each.score:.3f}")
-        for each in cut.edges[:MOST_EDGES]
+        for each in circuit.edges[:MOST_EDGES]
         if each.verdict != "miss"
     ]
 

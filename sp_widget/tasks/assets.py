@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,3 +48,33 @@ def native_bridge(task: str, device: torch.device | str | None) -> TransformerBr
         bridge.to(device)
     bridge.eval()
     return bridge
+
+
+def pretrained_bridge(task: str, device: torch.device | str | None) -> TransformerBridge:
+    """Return the task's transformers model and its tokenizer as a bridge, in evaluation mode.
+
+    The folder `model` is one of `save_pretrained`. Weights stored in half precision are computed
+    with in single precision.
+    """
+    from transformer_lens.model_bridge import TransformerBridge
+
+    with _no_progress_bar():
+        bridge = TransformerBridge.boot_transformers(
+            str(asset_folder(task) / "model"), device=device, dtype=torch.float32
+        )
+    bridge.eval()
+    return bridge
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    # For a model of this size it would only flash by, and be left over in every notebook.
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -9,11 +9,12 @@ from importlib.metadata import version
 import torch
 
 from sp_widget.errors import ArgumentError
-from sp_widget.tasks import induction, tiny_ioi, tracr
+from sp_widget.tasks import agreement, induction, tiny_ioi, tracr
 from sp_widget.tasks.task import Task
 
 _LOADERS: dict[str, Callable[[int | tuple[int, int] | None, torch.device | str | None], Task]] = {
     tiny_ioi.NAME: tiny_ioi.load,
+    agreement.NAME: agreement.load,
     induction.NAME: induction.load,
     **{name: partial(tracr.load, name) for name in tracr.NAMES},
 }

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from sp_widget.data.json_data import load_datasets_from_json
 from sp_widget.engine.patchable_model import patchable_model
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.tasks.assets import asset_folder
+from sp_widget.tasks.assets import asset_folder, pretrained_bridge
 from sp_widget.tasks.task import Task
 
 NAME = "tiny-ioi"
@@ -42,15 +39,10 @@ def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | 
     places (`train_loader.word_idxs`), so that edges at single positions are possible:
     `patchable_model(task.model.wrapped_model, seq_len=15)`.
     """
-    from transformer_lens.model_bridge import TransformerBridge
-
-    folder = asset_folder(NAME)
-    with _no_progress_bar():
-        bridge = TransformerBridge.boot_transformers(str(folder / "model"), device=device)
-    bridge.eval()
+    bridge = pretrained_bridge(NAME, device)
     train_loader, test_loader = load_datasets_from_json(
         bridge,
-        folder / "prompts.json",
+        asset_folder(NAME) / "prompts.json",
         batch_size=32 if batch_size is None else batch_size,
         train_test_size=(256, 256),
     )
@@ -63,17 +55,3 @@ def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | 
         description=_DESCRIPTION,
         config=_CONFIG,
     )
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    # For a model of this size it would only flash by, and be left over in every notebook.
-    from transformers.utils import logging
-
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

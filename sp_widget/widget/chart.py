@@ -13,7 +13,7 @@ import bqplot
 import ipywidgets
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.series import HARD_CIRCUIT, Series, evaluation_points
+from sp_widget.methods.series import AXIS_LABELS, HARD_CIRCUIT, Series, evaluation_points
 from sp_widget.widget.chart_table import summary, table, table_steps
 from sp_widget.widget.chart_tools import ChartTools
 from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs
@@ -135,7 +135,7 @@ class Chart:
                 trace.close()
 
     def show_evaluations(self, evaluations: Sequence[HardEvaluation]) -> None:
-        """Mark how faithful the hard circuit was on held-out data, at each of `evaluations`.
+        """Mark how faithful the hard circuit was on the validation data, at each of `evaluations`.
 
         They replace those that were shown before. Sends nothing if nothing changed.
         """
@@ -190,7 +190,7 @@ def _axes(scales: Scales) -> dict[str, bqplot.Axis]:
     return {
         "steps_axis": bqplot.Axis(
             scale=scales.steps,
-            label="Step",
+            label=AXIS_LABELS["steps"],
             label_offset="3em",
             tick_format=",~r",
             grid_lines="none",
@@ -198,14 +198,14 @@ def _axes(scales: Scales) -> dict[str, bqplot.Axis]:
         "left_axis": bqplot.Axis(
             scale=scales.left,
             side="left",
-            label="Loss and its terms",
+            label=AXIS_LABELS["left"],
             label_offset="4em",
             tick_format=",.4~r",
         ),
         "right_axis": bqplot.Axis(
             scale=scales.right,
             side="right",
-            label="Edges in the circuit",
+            label=AXIS_LABELS["right"],
             label_offset="4.4em",
             tick_format=",~r",
             grid_lines="none",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from sp_widget.widget.chart_traces import Trace
 
 MAX_ROWS = 30
 """Rows of the table, the first and the last step included."""
+
+
+class Table(TypedDict, total=False):
+    """The values at some of the steps; empty before the first."""
+
+    columns: list[str]
+    rows: list[list[float | None]]
+    """A step, and a value for each of the columns."""
 
 
 def table_steps(first: int, last: int, max_rows: int = MAX_ROWS) -> list[int]:
@@ -23,8 +31,8 @@ def table_steps(first: int, last: int, max_rows: int = MAX_ROWS) -> list[int]:
     return sorted({first, *between, last})
 
 
-def table(traces: Sequence[Trace], steps: Sequence[int]) -> dict[str, Any]:
-    """The value of every trace at each of the steps, or `None` where it has none."""
+def table(traces: Sequence[Trace], steps: Sequence[int]) -> Table:
+    """Return the value of every trace at each of the steps, or `None` where it has none."""
     return {
         "columns": [trace.series.label for trace in traces],
         "rows": [[step, *(trace.curve.at(step) for trace in traces)] for step in steps],

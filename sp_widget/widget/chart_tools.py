@@ -7,11 +7,37 @@ are the traits that it shows.
 
 from __future__ import annotations
 
+from typing import TypedDict
+
+import bqplot
 import traitlets
 from ipywidgets import widget_serialization
 
+from sp_widget.methods.series import AXIS_LABELS, AxisName
 from sp_widget.widget.bundle import bundled
+from sp_widget.widget.chart_table import Table
+from sp_widget.widget.chart_traces import TraceData, TraceSpec
 from sp_widget.widget.locked import LockedWidget
+
+
+class Parts(TypedDict):
+    """The scales and axes of the figure."""
+
+    steps: bqplot.Scale
+    left: bqplot.Scale
+    right: bqplot.Scale
+    steps_axis: bqplot.Axis
+    left_axis: bqplot.Axis
+    right_axis: bqplot.Axis
+
+
+class Margins(TypedDict):
+    """Pixels from the edges of the figure to its plot."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
 
 
 class ChartTools(LockedWidget):
@@ -20,21 +46,20 @@ class ChartTools(LockedWidget):
     _esm = bundled("chart.js")
     _css = bundled("chart.css")
 
-    parts = traitlets.Dict().tag(sync=True, **widget_serialization)
-    """The scales and axes of the figure by name: `steps`, `left`, `right`, and each of them with
-    `_axis`."""
-    margins = traitlets.Dict().tag(sync=True)
-    """Pixels from the edges of the figure to its plot: `top`, `bottom`, `left`, `right`."""
-    traces = traitlets.List(traitlets.Dict()).tag(sync=True, **widget_serialization)
-    """`sp_widget.widget.chart_traces.Trace.describe` of each: first those of the present run."""
-    live = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """`Trace.data` of the traces of the present run."""
-    still = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """`Trace.data` of the other traces."""
+    parts = traitlets.Dict().tag(sync=True, holds=Parts, **widget_serialization)
+    axis_labels = traitlets.Dict(dict(AXIS_LABELS)).tag(sync=True, holds=dict[AxisName, str])
+    margins = traitlets.Dict().tag(sync=True, holds=Margins)
+    traces = traitlets.List(traitlets.Dict()).tag(
+        sync=True, holds=list[TraceSpec], **widget_serialization
+    )
+    """First those of the present run."""
+    live = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[TraceData])
+    """The points of the traces of the present run."""
+    still = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[TraceData])
+    """Those of the other traces."""
     summary = traitlets.Unicode("").tag(sync=True)
     """The chart in words."""
-    table = traitlets.Dict().tag(sync=True)
-    """`columns`: names; `rows`: a step and a value, or `None`, for each of the columns."""
+    table = traitlets.Dict().tag(sync=True, holds=Table)
 
     log = traitlets.List(traitlets.Enum(["steps", "left", "right"])).tag(sync=True)
     """The axes that are logarithmic."""

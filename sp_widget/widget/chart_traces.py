@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal, TypedDict
 
 import bqplot
 import numpy as np
@@ -34,6 +34,32 @@ class Scales:
     steps: bqplot.Scale
     left: bqplot.Scale
     right: bqplot.Scale
+
+
+class TraceSpec(TypedDict):
+    """The look of a trace, for the browser."""
+
+    label: str
+    run: str
+    """The name of an earlier run; empty: the present one."""
+    axis: Literal["left", "right"]
+    colour: str
+    line_style: LineStyle
+    stroke_width: float
+    stepped: bool
+    marker: bool
+    marks: list[bqplot.Lines]
+    """The line as measured and, where it can be smoothed, the smooth one."""
+
+
+class TraceData(TypedDict):
+    """The points of a trace, for the browser."""
+
+    points: bytes
+    means: bytes
+    """What it is smoothed from; empty: the points."""
+    last: float | None
+    lowest: float | None
 
 
 class Trace:
@@ -65,8 +91,8 @@ class Trace:
         ]
         """The line as measured and, where it can be smoothed, the smooth one above it."""
 
-    def describe(self) -> dict[str, Any]:
-        """The look of the trace, for the browser."""
+    def describe(self) -> TraceSpec:
+        """Return the look of the trace, for the browser."""
         return {
             "label": self.series.label,
             "run": self.run,
@@ -79,8 +105,8 @@ class Trace:
             "marks": self.marks,
         }
 
-    def data(self, window: Window | None = None) -> dict[str, Any]:
-        """The points of the trace, for the browser, with more of them in the `window`."""
+    def data(self, window: Window | None = None) -> TraceData:
+        """Return the points of the trace, for the browser, with more of them in the `window`."""
         drawing = self.curve.to_draw(window)
         filled = len(self.curve) > 0
         return {

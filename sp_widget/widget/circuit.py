@@ -16,7 +16,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
-from sp_widget.report.circuit_data import NOT_DRAWN, graph_data, score_bytes
+from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.locked import LockedWidget
 
@@ -43,12 +43,13 @@ class CircuitView(LockedWidget):
     _esm = bundled("circuit.js")
     _css = bundled("circuit.css")
 
-    graph = traitlets.Dict().tag(sync=True)
-    """A `sp_widget.report.circuit_data.GraphData`; empty where there is no picture."""
+    graph = traitlets.Dict().tag(sync=True, holds=GraphData)
+    """Empty where there is no picture."""
     no_picture = traitlets.Unicode("").tag(sync=True)
     """Why there is none."""
-    scores = traitlets.Bytes(b"").tag(sync=True)
-    """A 32-bit float for every edge in flat order; empty: there are none yet."""
+    scores = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
+    """A 32-bit float for every edge in flat order; empty: there are none yet. A notebook that was
+    saved without them has nothing here."""
     training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
     """Edges in the circuit as the training counts them; the picture follows it."""
     auroc = traitlets.Float(None, allow_none=True).tag(sync=True)

@@ -6,7 +6,7 @@ message to the view that asked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import traitlets
 
@@ -18,14 +18,20 @@ from sp_widget.widget.export_formats import FORMATS, Exportable
 from sp_widget.widget.locked import LockedWidget
 
 
+class Format(TypedDict):
+    """A kind of file that a run can be exported to."""
+
+    name: str
+    label: str
+
+
 class ExportPanel(LockedWidget):
     """Downloads of what `run` has at the moment of the click."""
 
     _esm = bundled("export.js")
     _css = bundled("export.css")
 
-    formats = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """Name and label of each file."""
+    formats = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Format])
 
     def __init__(self, run: Exportable) -> None:
         self._exported = run

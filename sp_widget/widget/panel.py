@@ -14,8 +14,9 @@ from ipywidgets import CallbackDispatcher
 
 from sp_widget.session import State
 from sp_widget.widget.bundle import bundled
-from sp_widget.widget.form import Option
+from sp_widget.widget.form import Field, Option, Raw
 from sp_widget.widget.locked import LockedWidget
+from sp_widget.widget.runs import RunData
 
 Command = Literal[
     "start",
@@ -137,30 +138,25 @@ class ControlPanel(LockedWidget):
     _esm = bundled("panel.js")
     _css = bundled("panel.css")
 
-    status = traitlets.Dict().tag(sync=True)
-    """A `Status`."""
-    fields = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """A `sp_widget.widget.form.Field` for each setting of the method, in display order."""
-    values = traitlets.Dict().tag(sync=True)
+    status = traitlets.Dict().tag(sync=True, holds=Status)
+    fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])
+    """The settings of the method, in display order."""
+    values = traitlets.Dict().tag(sync=True, holds=dict[str, Raw])
     """Field name to what the field holds: text as typed, or the state of a checkbox."""
     problems = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(
         sync=True
     )
     """Field name to what is wrong with its value."""
-    methods = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """A `MethodOption` for each method."""
+    methods = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[MethodOption])
     method = traitlets.Unicode("").tag(sync=True)
     """The name of the method that was chosen."""
-    presets = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """An `Option` for each preset."""
+    presets = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Option])
     preset = traitlets.Unicode("custom").tag(sync=True)
     """The preset that the fields follow, or `custom`."""
-    outlook = traitlets.Dict().tag(sync=True)
-    """An `Outlook`."""
-    held_out = traitlets.Dict().tag(sync=True)
-    """A `HeldOut`."""
-    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """A `sp_widget.widget.runs.RunData` for each finished run, oldest first."""
+    outlook = traitlets.Dict().tag(sync=True, holds=Outlook)
+    held_out = traitlets.Dict().tag(sync=True, holds=HeldOut)
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[RunData])
+    """The finished runs, oldest first."""
     since_last_run = traitlets.Unicode("").tag(sync=True)
     """How the settings differ from the last finished run; empty: there is none."""
     code = traitlets.Unicode("").tag(sync=True)

@@ -117,7 +117,7 @@ def test_a_dataset_mean_of_tokens_and_a_batch_mean_of_a_loader_are_refused() -> 
     model = _model()
     with pytest.raises(ArgumentError, match="sample: wanted a PromptDataLoader for TOKENWISE"):
         src_ablations(model, _first_prompts(), AblationType.TOKENWISE_MEAN_CLEAN)
-    with pytest.raises(ArgumentError, match="sample: wanted a tensor of tokens"):
+    with pytest.raises(ArgumentError, match="sample: wanted a tensor of token ids"):
         src_ablations(model, model_kinds.dataloader(), AblationType.BATCH_TOKENWISE_MEAN)
 
 

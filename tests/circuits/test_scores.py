@@ -81,7 +81,7 @@ def test_prune_scores_survive_pickling_and_copying() -> None:
 
 
 def test_scores_of_another_model_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="scores: wanted tensors of the shapes"):
+    with pytest.raises(ArgumentError, match="scores: wanted scores of this model"):
         PruneScores(dict(scores_of(GRAPH)), POSITIONS)
 
 

@@ -132,6 +132,12 @@ def test_numbers_with_a_decimal_point_are_targets_of_the_shape_of_the_output(fil
     assert batch.answers.tolist() == [[[0.5], [1.0]], [[1.0], [7.0]]]
 
 
+def test_a_fraction_among_token_ids_makes_them_targets_of_a_wrong_number(files: Files) -> None:
+    path = files(id_prompt([3, 0]), id_prompt([3, 1], answers=[1, 2.5]))
+    with pytest.raises(PromptFileError, match=r"all 7 numbers of the output, got 1 targets"):
+        load_all(Model(d_vocab=7), path, prepend_bos=False)
+
+
 def test_answers_at_several_positions(files: Files) -> None:
     path = files(id_prompt([3, 0], answers=[[0], [1]], wrong_answers=[[1], [2]]))
     (batch,) = load_all(None, path, prepend_bos=False)
@@ -466,8 +472,64 @@ def test_wrong_arguments_are_refused_by_name(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
+    with pytest.raises(PromptFileError, match=r"nowhere\.json: wanted a file that can be read"):
         load_datasets_from_json(None, tmp_path / "nowhere.json")
+    with pytest.raises(PromptFileError, match="wanted a file that can be read"):
+        load_datasets_from_json(None, tmp_path)  # a folder
+
+
+@pytest.mark.parametrize(
+    ("n_prompts", "sizes"), [(1, (1, 0)), (2, (1, 1)), (5, (3, 2)), (256, (128, 128))]
+)
+def test_without_sizes_few_prompts_are_shared_out(
+    files: Files, n_prompts: int, sizes: tuple[int, int]
+) -> None:
+    loaders = load_datasets_from_json(None, numbered(files, range(n_prompts)), prepend_bos=False)
+    assert tuple(len(pairs(loader)) for loader in loaders) == sizes
+
+
+def test_without_sizes_as_many_are_loaded_as_the_reference_loads(files: Files) -> None:
+    train, test = load_datasets_from_json(None, numbered(files, range(300)), prepend_bos=False)
+    assert (len(pairs(train)), len(pairs(test))) == (128, 128)
+
+
+def _raw_prompt(clean: str = "[1]", answers: str = "[1]") -> str:
+    return (
+        f'{{"prompts": [{{"clean": {clean}, "corrupt": {clean}, "answers": {answers}, '
+        '"wrong_answers": [1]}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (_raw_prompt("[9223372036854775808]"), "whole numbers of 64 bits"),
+        (_raw_prompt(answers="[-9223372036854775809]"), "whole numbers of 64 bits"),
+        (_raw_prompt("[" + "9" * 5000 + "]"), "whole numbers of 64 bits"),
+        (_raw_prompt(answers="[" * 900 + "1" + "]" * 900), "lists within lists"),
+        (_raw_prompt("[" * 900 + "1" + "]" * 900), "lists within lists"),
+        ("[" * 100_000 + "]" * 100_000, "lists within lists"),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "lists within lists"),
+        (_raw_prompt('"a \\ud800 b"'), "surrogate"),
+        (_raw_prompt('"a"', '["\\udfff"]'), "surrogate"),
+        ('{"\\ud800": 1, "prompts": []}', "surrogate"),
+        (_raw_prompt("[1, 2.0]"), "a token id, a whole number"),
+        (_raw_prompt(answers="[1, 2.0]"), "token ids, which are whole numbers, or targets"),
+        (_raw_prompt(answers="[2.0]"), "token ids, which are whole numbers, or targets"),
+        (_raw_prompt('""', '["a"]'), "a text that is not blank"),
+        (_raw_prompt('" \\n\\t "', '["a"]'), "a text that is not blank"),
+        (_raw_prompt(answers="[NaN]"), "a finite number"),
+        (_raw_prompt(answers="[1e999]"), "a finite number"),
+    ],
+    ids=range(17),
+)
+def test_values_that_no_model_can_take_are_refused(files: Files, text: str, wanted: str) -> None:
+    path = files.raw(text)
+    with pytest.raises(PromptFileError) as caught:
+        load_datasets_from_json(None, path, prepend_bos=False)
+    assert wanted in str(caught.value)
+    assert caught.value.file == path
+    assert len(str(caught.value)) < 500
 
 
 # Malformed files
@@ -617,7 +679,7 @@ def test_what_the_model_cannot_read_is_named(
 
 def test_a_prompt_without_any_token_is_named(files: Files) -> None:
     path = files(text_prompt("", ""))
-    with pytest.raises(PromptFileError, match="at least one token"):
+    with pytest.raises(PromptFileError, match="a text that is not blank"):
         load_all(Model(word_tokenizer(**FULL)), path, prepend_bos=False)
 
 

@@ -13,13 +13,15 @@ from torch import Tensor
 from sp_widget import tasks
 from sp_widget.circuits.ablations import src_ablations
 from sp_widget.circuits.check_model import check_model
+from sp_widget.circuits.run_circuits import run_circuits
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset
 from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
-from sp_widget.errors import ModelCheckError, UnsupportedModelError
+from sp_widget.errors import ArgumentError, ModelChangedError, UnsupportedModelError
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
-from sp_widget.models.hooked_reader import REFUSED, float64_copy
+from sp_widget.models.hooked_reader import REFUSED
+from sp_widget.types import OutputSlice
 from tests import model_kinds
 from tests.engine.slow_patching import EdgeMasks
 from tests.legacy import hooked_models
@@ -41,18 +43,56 @@ def test_the_invariants_hold(kind: str, separate_qkv: bool, seq_len: int | None)
     assert max(check.gradients.values()) < 1e-5
 
 
-def test_a_model_whose_weights_changed_fails_the_check() -> None:
+@pytest.mark.parametrize("slice_output", ["last_seq", "not_first_seq", None])
+@KINDS
+def test_every_kind_can_be_trained_and_run_at_the_positions_that_count(
+    kind: str, slice_output: OutputSlice
+) -> None:
+    """Its MLP and unembedding take views: a slice of a stream is none that they can take."""
+    dataloader = model_kinds.dataloader()
+    for factorized in (True, False):
+        model = patchable_model(hooked_models.model(kind), factorized, slice_output)
+        check_model(model, dataloader)
+        config = SubnetworkProbingConfig(epochs=1, seed=0)
+        scores = SubnetworkProbing(model, dataloader, config, dataloader).run(progress=False)
+        outputs = run_circuits(model, dataloader, [model.n_edges], scores)[model.n_edges]
+        for batch in dataloader:
+            with torch.no_grad():
+                clean = model(batch.clean)[model.out_slice]
+            torch.testing.assert_close(outputs[batch.key], clean, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("where", ["blocks.0.mlp.hook_post", "hook_embed"])
+def test_hooks_are_refused_at_first_and_without_effect_during_a_training(where: str) -> None:
+    scores = []
+    for hooked in (False, True):
+        model = copy.deepcopy(hooked_models.model("ln"))
+        patchable, config = patchable_model(model), SubnetworkProbingConfig(epochs=2, seed=0)
+        trainer = SubnetworkProbing(patchable, model_kinds.dataloader(), config)
+        if hooked:
+            model.add_hook(where, lambda activation, hook: torch.zeros_like(activation))
+            with pytest.raises(ArgumentError, match=where.replace(".", r"\.")):
+                patchable_model(model)
+            with pytest.raises(ArgumentError, match=where.replace(".", r"\.")):
+                SubnetworkProbing(patchable, model_kinds.dataloader(), config)
+        scores.append(trainer.run(progress=False))
+    assert all(torch.equal(scores[0][name], scores[1][name]) for name in scores[0])
+
+
+def test_a_model_whose_weights_changed_is_refused() -> None:
     model = copy.deepcopy(hooked_models.model("ln"))
     patchable = patchable_model(model)
     with torch.no_grad():
         model.blocks[0].ln1.w.mul_(1.5)
-    with pytest.raises(ModelCheckError):
+    with pytest.raises(ModelChangedError, match=r"ln1\.w"):
         check_model(patchable, model_kinds.dataloader())
 
 
 @cache
 def _in_float64(kind: str) -> Any:
-    return float64_copy(hooked_models.model(kind))
+    return patchable_model(hooked_models.model(kind)).engine.architecture.copy_of_model(
+        torch.float64
+    )
 
 
 def _tokens(seed: int) -> Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,6 +115,59 @@ def test_a_model_runs_and_is_patched_behind_a_prefix() -> None:
     with patch_mode(model, sources, edges=model.edges):
         patched = model(tails.corrupt, prefix=tails.prefix)
     torch.testing.assert_close(patched, plain, rtol=1e-6, atol=1e-6)
+
+
+def test_prompts_of_a_batch_bring_their_prefix_with_them() -> None:
+    """As they do in the reference; without it they would be other prompts."""
+    model = patchable_model(_bridge("gpt2"))
+    whole, tails = (next(iter(loader)) for loader in _loaders())
+    plain = model(whole.clean)[:, N_PREFIX:]
+    torch.testing.assert_close(model(tails.clean), plain)
+    with patch_mode(model, src_ablations(model, tails.clean), edges=model.edges):
+        torch.testing.assert_close(model(tails.corrupt), plain, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tokens: tokens[:2],
+        lambda tokens: tokens[[2, 0]],
+        lambda tokens: tokens[tokens[:, 0] >= 0],
+        lambda tokens: tokens[1:2].clone(),
+        lambda tokens: tokens.to("cpu", torch.long).flip(0),
+        lambda tokens: torch.cat((tokens, tokens)),
+        lambda tokens: torch.stack([tokens[1], tokens[0]]),
+        lambda tokens: tokens.repeat(2, 1),
+        lambda tokens: tokens.repeat_interleave(2, dim=0),
+        lambda tokens: tokens[:, :2],
+        lambda tokens: tokens[0].unsqueeze(0),
+        copy.copy,
+        copy.deepcopy,
+        lambda tokens: pickle.loads(pickle.dumps(tokens)),
+    ],
+)
+def test_prompts_that_are_chosen_and_copied_keep_their_prefix(
+    change: Callable[[Tensor], Tensor],
+) -> None:
+    model = patchable_model(_bridge("gpt2"))
+    tails = next(iter(_loaders()[1]))
+    assert tails.prefix is not None
+    changed = change(tails.clean)
+    ordinary = torch.tensor(changed.tolist())
+    expected = model(torch.cat((tails.prefix.expand(len(ordinary), -1), ordinary), 1))
+    torch.testing.assert_close(model(changed), expected[:, N_PREFIX:])
+
+
+def test_what_is_computed_from_prompts_is_an_ordinary_tensor() -> None:
+    tails = next(iter(_loaders()[1]))
+    for value in (
+        tails.clean == tails.corrupt,
+        tails.clean.float(),
+        tails.clean[:, 1:],
+        tails.clean[:, -1],
+        model_kinds.bridge("gpt2")(tails.clean),
+    ):
+        assert type(value) is Tensor
 
 
 def test_a_model_whose_tokens_see_later_ones_is_refused() -> None:

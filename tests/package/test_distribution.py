@@ -56,6 +56,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".venv*",
         "node_modules",
         "static",
+        "site",
         "dist",
         "test-artifacts",
         "__pycache__",

@@ -161,16 +161,18 @@ def test_hits_misses_and_extras_are_told_apart(model: PatchableModel) -> None:
         text.get_text() for text in picture.figure(["circuit"]).axes[0].get_legend().get_texts()
     ]
     assert legend == [
-        "Hit: in the known circuit and in this one (1)",
-        "Miss: only in the known circuit (1)",
-        "Extra: only in this one (1)",
+        "Hits: known and in the circuit (1)",
+        "Misses: known, not in the circuit (1)",
+        "Extras: in the circuit, not known (1)",
     ]
     assert dict(picture.tables["Result"])["Known edges found"] == "1 of 2"
 
 
 def test_layers_stand_from_bottom_to_top(model: PatchableModel) -> None:
     axes = snapshot(model, ranked(model), n_edges=model.n_edges).figure(["circuit"]).axes[1]
-    height = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    height = {
+        text.get_text(): axes.transData.transform(text.get_position())[1] for text in axes.texts
+    }
     order = ["Resid Start (embedding)", "A0.0", "A1.0", "Resid End (logits)"]
     assert sorted(order, key=height.__getitem__) == order
     row = [height[f"A1.{head}"] for head in range(4)]

@@ -187,7 +187,7 @@ def some_prompts(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 @cache
 @torch.no_grad()
-def effects(name: str) -> tuple[tuple[Edge, ...], torch.Tensor]:
+def effects(name: str) -> tuple[list[Edge], torch.Tensor]:
     """The edges, and the largest change of a logit when each of them alone is patched: first on
     the clean prompt with its corrupt value, then on the corrupt prompt, `[2, edges]`.
     """
@@ -292,11 +292,16 @@ def test_with_the_middle_the_circuit_of_reverse_computes_the_answer(
     torch.testing.assert_close(circuit, clean_logits(loaded), atol=1e-5, rtol=0)
 
 
+def settings(loaded: Task) -> sp.SubnetworkProbingConfig:
+    assert isinstance(loaded.config, sp.SubnetworkProbingConfig)
+    return loaded.config
+
+
 def test_probing_finds_the_circuit_of_x_proportion() -> None:
     """In half of the recommended epochs, like the next one."""
     loaded = task(X)
     assert loaded.official_edges is not None
-    config = replace(loaded.config, seed=0, epochs=25)
+    config = replace(settings(loaded), seed=0, epochs=25)
     scores = sp.SubnetworkProbing(loaded.model, loaded.train_loader, config).run(progress=False)
     assert sp.auroc(loaded.model, scores, loaded.official_edges) == 1.0
 
@@ -305,7 +310,7 @@ def test_probing_finds_the_circuit_of_reverse_with_its_middle() -> None:
     """0.997 to 0.999 is what the reference reaches against the published list."""
     loaded = task(REVERSE)
     assert loaded.official_edges is not None
-    config = replace(loaded.config, seed=0, epochs=25)
+    config = replace(settings(loaded), seed=0, epochs=25)
     scores = sp.SubnetworkProbing(loaded.model, loaded.train_loader, config).run(progress=False)
     names = {"Resid Start->A3.0.V", "A3.0->Resid End"}
     assert sp.auroc(loaded.model, scores, named(loaded, names, {1, 2, 3, 4, 5})) == 1.0
@@ -316,5 +321,5 @@ def test_probing_finds_the_circuit_of_reverse_with_its_middle() -> None:
 def test_probing_finds_the_circuit_from_the_whole_model(name: str) -> None:
     loaded = task(name)
     assert loaded.official_edges is not None
-    trainer = sp.SubnetworkProbing(loaded.model, loaded.train_loader, loaded.config)
+    trainer = sp.SubnetworkProbing(loaded.model, loaded.train_loader, settings(loaded))
     assert sp.auroc(loaded.model, trainer.run(progress=False), loaded.official_edges) == 1.0

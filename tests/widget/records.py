@@ -28,4 +28,5 @@ def record(step: int, **changes: float | None) -> StepRecord:
         "regularize_lambda": 10.0,
         **{name: value for name, value in changes.items() if name not in common},
     }
+    terms["penalty"] = terms["regularizer"] * terms["regularize_lambda"]
     return StepRecord(**values, terms=terms)

@@ -61,7 +61,7 @@ class CompiledModel:
 
         def read(dest: str) -> Any:
             x = sum(outputs.values()) + bias
-            if edge is not None and edge.dest == dest:
+            if edge is not None and patch is not None and edge.dest == dest:
                 at = (slice(None), edge.position)
                 x[at] += patch[edge.src][at] - outputs[edge.src][at]
             return x

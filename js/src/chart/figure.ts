@@ -34,12 +34,6 @@ const NO_POINTS: Points = { x: new Float32Array(0), y: new Float32Array(0) };
 
 const AXES: AxisName[] = ["steps", "left", "right"];
 
-const LABELS: Record<AxisName, string> = {
-  steps: "Step",
-  left: "Loss and its terms",
-  right: "Edges in the circuit",
-};
-
 /** What a widget of bqplot is to show, and what that follows from. */
 interface Update {
   /** The reference to the widget. */
@@ -102,6 +96,7 @@ export function drawFigure(model: ChartModel, signal: AbortSignal): void {
 
 function updates(scene: Scene, model: ChartModel): Update[] {
   const parts = model.get("parts");
+  const labels = model.get("axis_labels");
   const smoothing = model.get("smoothing");
   return [
     ...AXES.flatMap((name) => {
@@ -114,7 +109,7 @@ function updates(scene: Scene, model: ChartModel): Update[] {
         {
           ref: parts[`${name}_axis`],
           causes,
-          state: () => axisState(name, axis),
+          state: () => axisState(labels[name], axis),
         },
         { ref: parts[name], causes, state: () => ({ min: from, max: to }) },
       ];
@@ -123,14 +118,14 @@ function updates(scene: Scene, model: ChartModel): Update[] {
   ];
 }
 
-function axisState(name: AxisName, axis: Axis): Record<string, unknown> {
+function axisState(label: string, axis: Axis): Record<string, unknown> {
   if (!axis.log) {
     const ticks = evenTicks(axis.from, axis.to);
-    return { label: LABELS[name], tick_labels: null, tick_values: ticks };
+    return { label, tick_labels: null, tick_values: ticks };
   }
   const ticks = logTicks(axis);
   return {
-    label: `${LABELS[name]} (logarithmic)`,
+    label: `${label} (logarithmic)`,
     tick_labels: Object.fromEntries(ticks.map(({ place, label }) => [String(place), label])),
     tick_values: ticks.map(({ place }) => place),
   };

@@ -22,7 +22,7 @@ interface Row {
   update(trace: Trace, step: number | null): void;
 }
 
-/** The traces with a sample of each, a switch to hide it, and its figures. */
+/** The traces with a sample of each, a switch to hide it, and its numbers. */
 export function createLegend(hide: (name: string, hidden: boolean) => void): Legend {
   const heading = h("th", { scope: "col" });
   const body = h("tbody");

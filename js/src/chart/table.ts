@@ -7,7 +7,7 @@ export interface DataTable {
   show(table: Table): void;
 }
 
-/** The figures behind the lines at some of the steps, for those who open it. */
+/** The numbers behind the lines at some of the steps, for those who open it. */
 export function createTable(): DataTable {
   const body = h("table", { class: "spx-table" });
   const details = h(
@@ -35,7 +35,7 @@ export function createTable(): DataTable {
     const { columns = [], rows = [] } = table;
     const texts = [
       ["Step", ...columns],
-      ...rows.map(([step, ...values]) => [formatCount(step), ...values.map(formatCell)]),
+      ...rows.map(([step, ...values]) => [formatCount(step ?? 0), ...values.map(formatCell)]),
     ];
     const cells = body.querySelectorAll("th, td");
     const isSameShape =

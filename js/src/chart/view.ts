@@ -26,7 +26,7 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
     timer = 0;
     model.save_changes();
   };
-  const change = <K extends keyof ChartTraits & string>(trait: K, value: ChartTraits[K]): void => {
+  const change = <K extends keyof ChartTraits>(trait: K, value: ChartTraits[K]): void => {
     model.set(trait, value);
     if (timer === 0) timer = window.setTimeout(save, LATER);
   };

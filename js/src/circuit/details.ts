@@ -2,7 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { h, setText } from "../shared/dom";
-import { verdictOn, type Circuit } from "./circuit";
+import { verdictOn, type Circuit } from "./top-circuit";
 import { counted, formatCount, formatScore } from "./format";
 import { boxAt, describeBox, destinationOf, positionName, positionOf, type Graph } from "./graph";
 import type { Port } from "./model";

@@ -1,6 +1,17 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
+import {
+  LABEL_HEIGHT,
+  LETTERED_WIDTH,
+  LINE_STEP,
+  LINES,
+  MLP_CELLS,
+  NARROW,
+  NARROW_WIDTH,
+  RAISED,
+  WIDE,
+} from "../generated/measures";
 import type { Graph } from "./graph";
 import type { Kind } from "./model";
 
@@ -30,66 +41,12 @@ export interface Layout {
   readonly rows: readonly { block: number; y: number }[];
 }
 
-interface Measures {
-  gutter: number;
-  margin: number;
-  /** Between the columns of two token positions. */
-  gap: number;
-  minColumn: number;
-  minCell: number;
-  maxCell: number;
-  boxHeight: number;
-  minPitch: number;
-  maxPitch: number;
-  /** What the rows should fill together. */
-  height: number;
-}
-
-const WIDE: Measures = {
-  gutter: 58,
-  margin: 26,
-  gap: 22,
-  minColumn: 50,
-  minCell: 27,
-  maxCell: 92,
-  boxHeight: 24,
-  minPitch: 48,
-  maxPitch: 88,
-  height: 580,
-};
-
-const NARROW: Measures = {
-  ...WIDE,
-  gutter: 22,
-  margin: 12,
-  gap: 8,
-  minColumn: 44,
-  minCell: 22,
-  minPitch: 46,
-  maxPitch: 76,
-  height: 520,
-};
-
-/** Below this width of a head its ports go without their letters. */
-const LETTERED_WIDTH = 34;
-
-/** Below this width of the picture the margins shrink. */
-export const NARROW_WIDTH = 560;
-
-/** The share of the distance between blocks by which an MLP stands above the heads it reads. */
-const RAISED = 0.48;
-
-/** The kinds that have a line of their own above or below the heads of their block. */
-const LINES: readonly Kind[] = ["shared", "head", "attention"];
-/** The distance of such a line from the one below it, in distances between blocks. */
-const LINE_STEP = 0.72;
-
-/** The room that an MLP takes beside the heads, in distances between heads. */
-const MLP_CELLS = 1.3;
-
 /**
  * Layers from bottom to top: the heads of a block in a row and its MLP beside them, above them if
- * it reads what they write. Token positions stand side by side.
+ * it reads what they write. Token positions stand side by side, and all together fill the width.
+ *
+ * The same rule as `sp_widget/report/circuit_layout.py`, with the measures that stand there;
+ * `tests/fixtures/circuit_view/cases.json` holds both to the same coordinates.
  *
  * `shown` holds 1 for the spots that are part of the picture. Blocks without any close up, and
  * heads stay as near to where they would be among all as they have room, so that a small circuit
@@ -112,31 +69,24 @@ export function layOut(graph: Graph, shown: Uint8Array, available: number): Layo
     1,
     ...positions.flatMap((position) => blocks.map((block) => at(position, block, "head").length)),
   );
-  const mostHeads = Math.max(1, ...blocks.map((block) => block.get("head")?.length ?? 0));
   const room =
     (available - size.gutter - size.margin - size.gap * (graph.nPositions - 1)) / graph.nPositions;
-  const cell = clamp(room / (mostShown + mlpCells), size.minCell, size.maxCell);
-  const columnWidth = Math.max(
-    size.minColumn,
-    (mostShown + mlpCells) * cell,
-    Math.min(room, (mostHeads + mlpCells) * size.maxCell),
-  );
+  const cell = clamp(room / (mostShown + mlpCells), size.min_cell, size.max_cell);
+  const columnWidth = Math.max(size.min_column, (mostShown + mlpCells) * cell, room);
   const headsWidth = columnWidth - mlpCells * cell;
   const content = columnWidth * graph.nPositions + size.gap * (graph.nPositions - 1);
   const width = Math.max(available, size.gutter + content + size.margin);
-  // What is narrower than the picture stands in its middle.
-  const left = size.gutter + (width - size.gutter - size.margin - content) / 2;
   const columns = positions.map((position) => ({
     position,
-    x: left + position * (columnWidth + size.gap),
+    x: size.gutter + position * (columnWidth + size.gap),
     width: columnWidth,
   }));
 
   const stack = stackLines(graph, blocks, has);
-  const pitch = clamp(size.height / (stack.top + 0.5), size.minPitch, size.maxPitch);
-  const above = size.boxHeight / 2 + 4;
-  const labels = graph.data.positions ? 22 : 0;
-  const height = above + stack.top * pitch + size.boxHeight / 2 + 6 + labels;
+  const pitch = clamp(size.height / (stack.top + 0.5), size.min_pitch, size.max_pitch);
+  const above = size.box_height / 2 + 4;
+  const labels = graph.data.positions ? LABEL_HEIGHT : 0;
+  const height = above + stack.top * pitch + size.box_height / 2 + 6 + labels;
   const yOf = (line: number): number => above + (stack.top - line) * pitch;
 
   const x = new Float32Array(graph.nSpots);
@@ -187,7 +137,7 @@ export function layOut(graph: Graph, shown: Uint8Array, available: number): Layo
     x,
     y,
     boxWidth,
-    boxHeight: size.boxHeight,
+    boxHeight: size.box_height,
     lettered: headWidth >= LETTERED_WIDTH,
     cell,
     pitch,

@@ -1,7 +1,8 @@
+import { PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
 import { h, setText } from "../shared/dom";
-import type { Verdict } from "./circuit";
+import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
-import { CARRYING_DASH, PORT_DASHES, VERDICT_DASHES } from "./strokes";
+import { CARRYING_DASH } from "./strokes";
 
 export interface LegendState {
   hasScores: boolean;
@@ -24,21 +25,15 @@ export interface Legend {
   show(state: LegendState): void;
 }
 
-const VERDICTS: Record<Verdict, string> = {
-  hit: "Hits: known and in the circuit",
-  miss: "Misses: known, not in the circuit",
-  extra: "Extras: in the circuit, not known",
-};
-
 /** What the lines mean: scores by colour and width, or hits, misses and extras. */
 export function createLegend(): Legend {
   const lowest = h("span", {});
   const highest = h("span", {});
   const bar = h("span", { class: "spc-ramp", "aria-hidden": "true" });
   const scale = h("li", { class: "spc-key" }, "Score", lowest, bar, highest);
-  const verdicts = (Object.keys(VERDICTS) as Verdict[]).map((verdict) => {
+  const verdicts = (Object.keys(VERDICT_LABELS) as Verdict[]).map((verdict) => {
     const count = h("b", { class: "spc-count" });
-    const text = h("span", {}, VERDICTS[verdict]);
+    const text = h("span", {}, VERDICT_LABELS[verdict]);
     const item = h(
       "li",
       { class: "spc-key" },

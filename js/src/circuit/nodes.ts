@@ -2,7 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { h, setAttribute, setText } from "../shared/dom";
-import type { Circuit } from "./circuit";
+import type { Circuit } from "./top-circuit";
 import { boxAt, describeBox, positionName, positionOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { BoxData, Kind } from "./model";
@@ -205,8 +205,8 @@ export function spotAfterKey(
   const cost: Record<string, (dx: number, dy: number) => number> = {
     ArrowLeft: (dx, dy) => (dx < -1 && Math.abs(dy) < aside ? -dx + Math.abs(dy) : Infinity),
     ArrowRight: (dx, dy) => (dx > 1 && Math.abs(dy) < aside ? dx + Math.abs(dy) : Infinity),
-    ArrowUp: (dx, dy) => (dy < -0.3 * layout.pitch ? -4 * dy + Math.abs(dx) : Infinity),
-    ArrowDown: (dx, dy) => (dy > 0.3 * layout.pitch ? 4 * dy + Math.abs(dx) : Infinity),
+    ArrowUp: (dx, dy) => (dy < -0.3 * layout.pitch ? -2 * dy + Math.abs(dx) : Infinity),
+    ArrowDown: (dx, dy) => (dy > 0.3 * layout.pitch ? 2 * dy + Math.abs(dx) : Infinity),
     Home: (dx, dy) => (Math.abs(dy) < aside ? dx + Math.abs(dy) : Infinity),
     End: (dx, dy) => (Math.abs(dy) < aside ? -dx + Math.abs(dy) : Infinity),
   };

@@ -1,6 +1,7 @@
 import { h } from "../shared/dom";
+import { watchTheme } from "../shared/theme";
 
-const NAMES = ["hit", "miss", "extra", "haze", "text", "muted", "ground", "line"] as const;
+const NAMES = ["hit", "miss", "extra", "density", "text", "muted", "ground", "line"] as const;
 
 /** The colours of a canvas, which knows no stylesheet. */
 export interface Palette extends Record<(typeof NAMES)[number], string> {
@@ -13,8 +14,8 @@ export interface Palette extends Record<(typeof NAMES)[number], string> {
 export const SHADES = 8;
 
 /**
- * Reads the colours of the stylesheet, and again when the theme changes: elements that nobody sees
- * carry them as their text colour, with a transition of no length that tells of every change.
+ * Reads the colours of the stylesheet from elements that nobody sees, which carry them as their text
+ * colour; calls `changed` when the theme has brought others.
  */
 export function createPalette(
   changed: () => void,
@@ -39,12 +40,18 @@ export function createPalette(
     ...negative,
     ...plain.map(({ of }) => of),
   );
-  element.addEventListener("transitionend", changed, { signal });
-
   const colour = (of: Element): string => getComputedStyle(of).color;
+  const all = (): string => [...element.children].map(colour).join();
+  let known = "";
+  watchTheme(() => {
+    const now = all();
+    if (now !== known) changed();
+    known = now;
+  }, signal);
   return {
     element,
     read() {
+      known = all();
       const colours = Object.fromEntries(plain.map(({ name, of }) => [name, colour(of)]));
       return {
         ...(colours as Record<(typeof NAMES)[number], string>),

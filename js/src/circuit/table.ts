@@ -2,7 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { h, setText } from "../shared/dom";
-import { verdictOn, type Circuit } from "./circuit";
+import { verdictOn, type Circuit } from "./top-circuit";
 import { counted, formatCount, formatScore } from "./format";
 import { destinationOf, positionName, sourceName, type Graph } from "./graph";
 

@@ -1,6 +1,6 @@
 import { h, setText } from "../shared/dom";
 import { observe } from "../shared/observe";
-import { cutCircuit, shownSize, type Circuit } from "./circuit";
+import { topCircuit, shownSize, type Circuit } from "./top-circuit";
 import { createControls } from "./controls";
 import { createDetails, edgesOf } from "./details";
 import { readGraph, spotName } from "./graph";
@@ -8,9 +8,9 @@ import { layOut, withEnds, type Layout } from "./layout";
 import { createLegend } from "./legend";
 import type { CircuitModel, CircuitTraits, Port } from "./model";
 import { createNodes } from "./nodes";
-import type { Scene } from "./painter";
+import { isDrawn, type Scene } from "./draw-edges";
 import { createPalette } from "./palette";
-import { createPicture } from "./picture";
+import { createCanvases } from "./canvases";
 import { rankEdges, readScores } from "./ranking";
 import { readPin, searchNodes, type Target } from "./search";
 import { createTable } from "./table";
@@ -25,7 +25,7 @@ enum Stage {
   Layout,
   Picture,
   Focus,
-  Haze,
+  Density,
   Nothing,
 }
 
@@ -44,7 +44,7 @@ export function createView(
   let strongest = 0;
   let hasNegative = false;
   let order: Uint32Array = new Uint32Array(0);
-  let circuit: Circuit = cutCircuit(graph, order, 0);
+  let circuit: Circuit = topCircuit(graph, order, 0);
   let layout: Layout | null = null;
   let available = 0;
   let pointed: number | null = null;
@@ -100,7 +100,7 @@ export function createView(
     },
     escape: unpin,
   });
-  const picture = createPicture(nodes.element);
+  const picture = createCanvases(nodes.element);
   const details = createDetails(pin, unpin);
   const legend = createLegend();
   const table = createTable(() => {
@@ -188,7 +188,7 @@ export function createView(
           showLegend(now);
         }
         if (stage <= Stage.Focus) showFocus(now);
-        if (picture.refine(now, stage === Stage.Haze)) invalidate(Stage.Haze);
+        if (picture.refine(now, stage === Stage.Density)) invalidate(Stage.Density);
       }
     }
     if (stage <= Stage.Focus) later();
@@ -206,7 +206,7 @@ export function createView(
   const takeCircuit = (): void => {
     const chosen = model.get("n_edges");
     const training = model.get("training_edges");
-    circuit = cutCircuit(graph, order, shownSize(chosen, training, known, order.length));
+    circuit = topCircuit(graph, order, shownSize(chosen, training, known, order.length));
     setText(
       empty,
       order.length === 0
@@ -272,13 +272,14 @@ export function createView(
   const showFocus = (now: Scene): void => {
     const shown = target();
     const edges = shown ? edgesOf(graph, circuit, shown, now.compare) : [];
+    const drawn = edges.filter((edge) => isDrawn(now, edge));
     const linked = shown
       ? new Set([
           shown.spot,
-          ...edges.flatMap((edge) => [graph.from[edge] ?? 0, graph.to[edge] ?? 0]),
+          ...drawn.flatMap((edge) => [graph.from[edge] ?? 0, graph.to[edge] ?? 0]),
         ])
       : null;
-    picture.highlight(now, shown && edges);
+    picture.highlight(now, shown && drawn);
     nodes.highlight(pinned()?.spot ?? null, found().spots, linked);
     details.show({
       graph,

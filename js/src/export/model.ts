@@ -2,16 +2,9 @@
 
 import type { AnyModel } from "@anywidget/types";
 
-export interface FormatSpec {
-  name: string;
-  label: string;
-}
+import type { ExportTraits } from "../generated/export";
 
-// A type, not an interface: only a type has the index signature that AnyModel asks for.
-// eslint-disable-next-line @typescript-eslint/consistent-type-definitions
-export type ExportTraits = {
-  formats: FormatSpec[];
-};
+export type * from "../generated/export";
 
 export type ExportModel = AnyModel<ExportTraits>;
 

@@ -138,6 +138,8 @@ function createControl(spec: FieldSpec): Control {
     case "numbers":
     case "text":
       return createText(spec);
+    case "code":
+      throw new Error(`${spec.name} is given from code and has no field.`);
   }
 }
 
@@ -155,7 +157,7 @@ function createText(spec: FieldSpec): Control {
     element: input,
     read: () => input.value,
     write(value) {
-      const text = value === null ? "" : String(value);
+      const text = String(value);
       // Writing the same text again would still move the caret.
       if (input.value !== text) input.value = text;
     },

@@ -8,7 +8,7 @@ import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
 import { createDocumentation } from "./documentation";
-import { createHeldOut } from "./heldout";
+import { createValidation } from "./validation";
 import {
   isUnderWay,
   sendCommand,
@@ -32,7 +32,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const controls = createControls(send);
   const status = createStatus();
   const note = h("p", { class: "sp-note" });
-  const heldOut = createHeldOut(send);
+  const validation = createValidation(send);
   const documentation = createDocumentation();
   const settings = createSettings(
     prefix,
@@ -80,7 +80,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       ),
       note,
       status.element,
-      heldOut.element,
+      validation.element,
       settings.element,
       saving.element,
       runs.element,
@@ -129,7 +129,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
     () => {
       settings.showOutlook(model.get("outlook"));
-      heldOut.update(model.get("held_out"));
+      validation.update(model.get("held_out"));
       runs.show(model.get("runs"));
       runs.showDifferences(model.get("since_last_run"));
       code.show(model.get("code"));

@@ -4,7 +4,7 @@ import type { Status } from "./model";
 
 const UNKNOWN = "–";
 
-/** The figures of the status line, in order. */
+/** The numbers of the status line, in order. */
 const FACTS: readonly { label: string; read: (status: Status) => string }[] = [
   { label: "step", read: (s) => outOf(s.step, s.n_steps) },
   { label: "epoch", read: (s) => outOf(s.epoch, s.epochs) },
@@ -43,7 +43,7 @@ export function createStatus(): StatusView {
     state,
     h(
       "div",
-      // The figures change ten times a second: they are read out together with a change of
+      // The numbers change ten times a second: they are read out together with a change of
       // state or a message, and otherwise only when the person asks for them.
       { class: "sp-facts", "aria-live": "off" },
       ...facts.map(({ label, value }) =>

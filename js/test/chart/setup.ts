@@ -64,6 +64,7 @@ export const TRAITS: ChartTraits = {
     left_axis: "IPY_MODEL_left_axis",
     right_axis: "IPY_MODEL_right_axis",
   },
+  axis_labels: { steps: "Step", left: "Loss and its terms", right: "Edges in the circuit" },
   margins: { top: 10, bottom: 46, left: 64, right: 68 },
   traces: [LOSS, EDGES],
   live: [

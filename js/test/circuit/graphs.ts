@@ -20,6 +20,29 @@ export const PATH_CASES = cases.paths as unknown as PathCase[];
 
 export const RANKING = cases.ranking;
 
+/** Where the saved picture has nodes and edges: boxes as x, y and width, routes as points. */
+export interface LayoutCase {
+  name: string;
+  model: Shape | { case: string };
+  width: number;
+  shown: string[] | null;
+  size: [number, number];
+  columns: [number, number][];
+  rows: [number, number][];
+  boxes: Record<string, [number, number, number]>;
+  routes: Record<string, number[]>;
+}
+
+export const LAYOUT_CASES = cases.layouts as unknown as LayoutCase[];
+
+/** The graph of a layout case: a plain one by its shape, or that of a path case. */
+export function graphOf({ model }: LayoutCase): Graph {
+  if (!("case" in model)) return readGraph(plainModel(model));
+  const found = PATH_CASES.find(({ name }) => name === model.case);
+  if (!found) throw new Error(`There is no case ${model.case}.`);
+  return readGraph(found.graph);
+}
+
 interface Shape {
   blocks: number;
   heads: number;

@@ -1,10 +1,19 @@
 import { describe, expect, it } from "vitest";
 
-import { curveOf, portX } from "../../src/circuit/geometry";
-import { boxAt, type Graph } from "../../src/circuit/graph";
+import { curveOf, portX } from "../../src/circuit/routes";
+import { boxAt, spotName, type Graph } from "../../src/circuit/graph";
 import { layOut, spaced, withEnds, type Layout } from "../../src/circuit/layout";
 import { spotAfterKey } from "../../src/circuit/nodes";
-import { edgeNamed, PATH_CASES, plainModel, readGraph, spotNamed } from "./graphs";
+import {
+  edgeNamed,
+  edgeNames,
+  graphOf,
+  LAYOUT_CASES,
+  PATH_CASES,
+  plainModel,
+  readGraph,
+  spotNamed,
+} from "./graphs";
 
 const gpt2 = readGraph(plainModel({ blocks: 12, heads: 12 }));
 const GRAPHS: [string, Graph][] = [
@@ -110,6 +119,44 @@ describe("the layout", () => {
     for (let spot = 0; spot < 2 * nBoxes; spot++) {
       expect((layout.x[spot + nBoxes] ?? 0) - (layout.x[spot] ?? 0)).toBeCloseTo(step, 3);
       expect(layout.y[spot + nBoxes]).toBe(layout.y[spot]);
+    }
+  });
+});
+
+describe("the picture of", () => {
+  it.each(LAYOUT_CASES.map((one) => [one.name, one] as const))("%s is the saved one", (_, one) => {
+    const graph = graphOf(one);
+    const nBoxes = graph.data.boxes.length;
+    const wanted = graph.data.boxes.map(({ name }) => Number(one.shown?.includes(name) ?? true));
+    const everywhere = Uint8Array.from({ length: graph.nSpots }, (_, i) => wanted[i % nBoxes] ?? 0);
+    const layout = layOut(graph, withEnds(graph, everywhere), one.width);
+    // Places in the browser are 32-bit floats.
+    const near = (got: number[], places: number[]): void => {
+      expect(got).toHaveLength(places.length);
+      got.forEach((value, i) => {
+        expect(Math.abs(value - (places[i] ?? NaN))).toBeLessThan(0.01);
+      });
+    };
+    near([layout.width, layout.height], one.size);
+    near(
+      layout.columns.flatMap(({ x, width }) => [x, width]),
+      one.columns.flat(),
+    );
+    near(
+      layout.rows.flatMap(({ block, y }) => [block, y]),
+      one.rows.flat(),
+    );
+    const shown = [...layout.shown.keys()].filter((spot) => layout.shown[spot] === 1);
+    const boxes = new Map(shown.map((spot) => [spotName(graph, spot), spot]));
+    expect([...boxes.keys()].sort()).toEqual(Object.keys(one.boxes).sort());
+    for (const [name, place] of Object.entries(one.boxes)) {
+      const spot = boxes.get(name) ?? -1;
+      near([layout.x[spot] ?? NaN, layout.y[spot] ?? NaN, layout.boxWidth[spot] ?? NaN], place);
+    }
+    const names = edgeNames(graph);
+    expect(Object.keys(one.routes).length).toBeGreaterThan(5);
+    for (const [name, points] of Object.entries(one.routes)) {
+      near([...curveOf(graph, layout, names.indexOf(name))], points);
     }
   });
 });

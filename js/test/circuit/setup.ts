@@ -49,6 +49,7 @@ export function preparePage(): void {
       }
     },
   );
+  vi.stubGlobal("matchMedia", () => new EventTarget());
   vi.spyOn(Element.prototype, "clientWidth", "get").mockImplementation(() => width);
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(fakeContext as never);
 }

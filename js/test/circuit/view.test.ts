@@ -210,6 +210,20 @@ describe("the switch for paths", () => {
     const view = openCircuit({ scores, n_edges: 4, only_paths: true, pinned: "A1.0" });
     expect(view.node("A1.0").getAttribute("aria-pressed")).toBe("true");
   });
+
+  it("draws of a pinned node only what lies on a path: other nodes have no place", () => {
+    const highlighted = (only_paths: boolean): number => {
+      strokes.length = 0;
+      const view = openCircuit({ scores, n_edges: 4, only_paths, pinned: "A0.1" });
+      expect(view.text(".spc-lists")).toContain("MLP 1");
+      view.close();
+      return strokes
+        .filter(({ canvas }) => canvas.includes("spc-over"))
+        .reduce((sum, { lines }) => sum + lines, 0);
+    };
+    expect(highlighted(false)).toBeGreaterThan(0);
+    expect(highlighted(true)).toBe(0);
+  });
 });
 
 describe("a node", () => {
@@ -266,7 +280,6 @@ describe("a node", () => {
     press(view.node("A0.0"), "ArrowRight");
     expect(document.activeElement).toBe(view.node("A0.1"));
     press(view.node("A0.1"), "ArrowUp");
-    press(document.activeElement as HTMLElement, "ArrowUp");
     expect(document.activeElement).toBe(view.node("A1.1"));
     expect(stops()).toEqual(["A1.1"]);
   });
@@ -438,7 +451,7 @@ describe("token positions", () => {
 describe("a large model", () => {
   const graph = plainModel({ blocks: 12, heads: 12 });
 
-  it("draws the strong edges one by one and the weak ones as a haze", () => {
+  it("draws the strong edges one by one and the weak ones as a density", () => {
     const view = openCircuit({ graph, scores: scoresOf(graph, []), n_edges: 32_491 });
     expect(view.control("Edges").getAttribute("aria-valuetext")).toBe("32,491 of 32,491 edges");
     const front = strokes.filter(({ canvas }) => canvas.includes("front"));

@@ -90,7 +90,7 @@ describe("the fields", () => {
 
   it("follow the kernel", () => {
     const view = openPanel();
-    view.model.set("values", { ...view.model.get("values"), epochs: 7, tree_optimisation: true });
+    view.model.set("values", { ...view.model.get("values"), epochs: "7", tree_optimisation: true });
     expect(view.control("Epochs").value).toBe("7");
     expect(view.control("Tree optimisation").checked).toBe(true);
   });
@@ -307,7 +307,7 @@ describe("what the training will take", () => {
 });
 
 describe("the help", () => {
-  const spec = FIELDS.map((field) => ({ ...field, section: "Masks and loss" }));
+  const spec = FIELDS.map((field) => ({ ...field, section: "Masks and loss" as const }));
   const link = (el: HTMLElement, name: string): HTMLAnchorElement | null =>
     el.querySelector(`a[aria-label="${name} in the documentation"]`);
 

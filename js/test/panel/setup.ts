@@ -1,7 +1,7 @@
 import type { RenderProps } from "@anywidget/types";
 
 import panel from "../../src/panel/index";
-import type { FieldSpec, PanelTraits, Status } from "../../src/panel/model";
+import type { Field, PanelTraits, Status } from "../../src/panel/model";
 import { FakeModel } from "../fake-model";
 
 /** What the addresses of blobs lead to, which jsdom has not. */
@@ -16,9 +16,26 @@ Object.assign(URL, {
   revokeObjectURL: (address: string) => blobs.delete(address),
 });
 
-const FIELD: FieldSpec = { name: "", label: "", kind: "number", value: "", help: "", live: false };
+const FIELD: Field = {
+  name: "",
+  label: "",
+  kind: "number",
+  value: "",
+  options: [],
+  optional: false,
+  placeholder: "",
+  help: "",
+  // A field of which the documentation says no more.
+  section: "",
+  min: null,
+  max: null,
+  step: 1,
+  live: false,
+  group: "main",
+  unavailable: "",
+};
 
-export const FIELDS: FieldSpec[] = [
+export const FIELDS: Field[] = [
   { ...FIELD, name: "learning_rate", label: "Learning rate", value: "0.1", live: true },
   { ...FIELD, name: "epochs", label: "Epochs", kind: "integer", value: "20" },
   {
@@ -113,8 +130,8 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     fields: FIELDS,
     values: Object.fromEntries(FIELDS.map(({ name, value }) => [name, value])),
     problems: {},
-    methods: METHODS,
-    method: "subnetwork_probing",
+    methods: [],
+    method: "",
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },

@@ -14,6 +14,7 @@ from sp_widget.methods.parameter import choice, from_code, number, switch, whole
 from sp_widget.types import AblationType, MaskFn
 
 HardCircuit: TypeAlias = Literal["threshold", "top_k"]
+LambdaSchedule: TypeAlias = Literal["constant", "linear", "exponential", "per_prompt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,63 @@ class SubnetworkProbingConfig(MaskTrainingConfig):
         "Number of edges to aim for: regularizer = edges above it ÷ this number. Left empty, "
         "it is edges in the circuit ÷ all edges, and lambda decides how small the circuit gets.",
         optional="as few as possible",
+    )
+    lambda_schedule: LambdaSchedule = choice(
+        "constant",
+        "Lambda schedule",
+        "Linear and exponential let lambda rise to its value in the course of the training. "
+        "A lambda for every prompt trains circuits of all sizes at once: each prompt draws its "
+        "own, and lambda only says which of these circuits is shown.",
+        {
+            "constant": "Constant",
+            "linear": "Rising linearly",
+            "exponential": "Rising exponentially",
+            "per_prompt": "A lambda for every prompt",
+        },
+        group="more",
+    )
+    lambda_unit: Literal["target", "empty_circuit"] = choice(
+        "target",
+        "Lambda unit",
+        "What lambda is measured in: the faithfulness target itself, or what the target loses "
+        "when every edge is ablated, so that the same lambda suits every target and model.",
+        {"target": "The target's own unit", "empty_circuit": "The loss of the empty circuit"},
+        group="more",
+    )
+    expected_l0: bool = switch(
+        False,
+        "Expected L0",
+        "Regularize the expected number of edges whose mask is not fully off, instead of a sum "
+        "of sampled masks: the same on average up to a shift, and without noise.",
+        group="more",
+    )
+    completeness_lambda: float = number(
+        0.0,
+        "Completeness",
+        "Weight of a term that makes the complement fail: the model without the circuit should "
+        "predict what the model predicts when every edge is ablated. 0: no such term, and half "
+        "the time.",
+        at_least=0,
+        live=True,
+        group="more",
+    )
+    warm_start: bool = switch(
+        False,
+        "Warm start",
+        "Start from EAP-IG scores instead of the same value for every edge.",
+        group="more",
+    )
+    start: Literal["whole_model", "empty"] | None = choice(
+        None,
+        "Start",
+        "Whether every edge is in the circuit before the first step, or none. As the initial "
+        "mask value says: its sign decides.",
+        {
+            None: "As the initial mask value says",
+            "whole_model": "The whole model",
+            "empty": "The empty circuit",
+        },
+        group="more",
     )
     mask_fn: MaskFn = choice(
         "hard_concrete",
@@ -108,6 +166,9 @@ class SubnetworkProbingConfig(MaskTrainingConfig):
         # Accept any collection of edges, and the reference's None.
         object.__setattr__(self, "avoid_edges", _as_edges(self.avoid_edges))
         super().__post_init__()
+        if self.lambda_schedule == "per_prompt" and self.mask_fn is None:
+            wanted = "'hard_concrete' or 'sigmoid' with a lambda for every prompt"
+            raise ArgumentError("mask_fn", wanted, self.mask_fn)
 
     @property
     def caution(self) -> str:

@@ -42,8 +42,8 @@ def subnetwork_probing_prune_scores(
     """Train a mask on every edge and return the edges' prune scores.
 
     After Miller, Chughtai & Saunders 2024 (arXiv 2407.08734). `official_edges` is accepted for
-    the reference's sake and not used. `show_train_graph` draws the training: a bqplot figure
-    in a notebook, a matplotlib one elsewhere. `progress` shows a progress bar. Every other
+    the reference's sake and not used. `show_train_graph` draws the training: an image in a
+    notebook, a pyplot figure elsewhere. `progress` shows a progress bar. Every other
     parameter is a field of `SubnetworkProbingConfig`, which says what it means.
 
     Returns one tensor for each destination module; the importance of an edge is the absolute

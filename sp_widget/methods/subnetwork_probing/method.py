@@ -12,8 +12,26 @@ from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.types import AblationType
 
+_RECIPE: Mapping[str, Any] = {
+    "learning_rate": 0.2,
+    "steps": 200,
+    "regularize_lambda": 1.0,
+    "lambda_schedule": "per_prompt",
+    "lambda_unit": "empty_circuit",
+    "mask_fn": "hard_concrete",
+    "dropout_p": 0.0,
+    "init_val": 0.0,
+    "tree_optimisation": True,
+}
+
+RECIPE = SubnetworkProbingConfig(**_RECIPE)
+"""What needs no tuning: see docs/results.md."""
+
 _MASKS: Mapping[str, Any] = {
     "learning_rate": 0.1,
+    "steps": None,
+    "lambda_schedule": "constant",
+    "lambda_unit": "target",
     "mask_fn": "hard_concrete",
     "dropout_p": 0.0,
     "circuit_size": None,
@@ -21,6 +39,7 @@ _MASKS: Mapping[str, Any] = {
 }
 
 PRESETS = (
+    Preset("recommended", "Recommended: needs no tuning", _RECIPE),
     Preset(
         "reference",
         "Reference: values documented in auto-circuit",
@@ -65,5 +84,6 @@ METHOD = Method(
     Config=SubnetworkProbingConfig,
     trainer=SubnetworkProbing,
     series=(LOSS, FAITHFULNESS, REGULARIZER, VALIDATION, EDGES),
+    recipe=RECIPE,
     presets=PRESETS,
 )

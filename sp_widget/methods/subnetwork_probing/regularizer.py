@@ -1,6 +1,8 @@
-"""The sparsity term of the loss."""
+"""The sparsity term of the loss, and the weight that it has."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -9,16 +11,29 @@ from torch import Tensor
 from sp_widget.methods.mask_functions import mask_values, on_probability
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 
+RISE = 1000.0
+"""An exponential schedule begins with so small a part of lambda."""
+
+LOWEST_PRICE, HIGHEST_PRICE = 1e-5, 1.0
+"""The price of an edge that a prompt draws, in units of what the empty circuit loses."""
+
+PRICE_SLOPE = 2.0
+"""How much lower the log-odds of keeping an edge are where its price is e times as high."""
+
 
 def soft_edge_count(
     theta: Float[Tensor, " edges"],
     config: SubnetworkProbingConfig,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """Edges in the circuit as a sum of mask values: one fresh sample of every edge.
+    """Return the edges in the circuit as a sum of mask values: one fresh sample of every edge.
 
-    With `tree_optimisation` a mask value of 1 takes the edge out of the circuit.
+    With `tree_optimisation` a mask value of 1 takes the edge out of the circuit. With
+    `expected_l0`: the expected number of masks that are not fully "out of the circuit".
     """
+    if config.expected_l0:
+        in_circuit = -theta if config.tree_optimisation else theta
+        return on_probability(in_circuit, config.mask_fn).sum()
     on = mask_values(theta, config.mask_fn, 1, generator).sum()
     return theta.numel() - on if config.tree_optimisation else on
 
@@ -29,7 +44,7 @@ def regularizer(
     config: SubnetworkProbingConfig,
     avoided: Int[Tensor, " avoided"],
 ) -> Float[Tensor, ""]:
-    """`count / edges`, or `ReLU(count - circuit_size) / circuit_size` when a size is given,
+    """Return `count / edges`, or `ReLU(count - circuit_size) / circuit_size` when a size is given,
     plus `avoid_lambda` times the mean penalty of the avoided edges (subtracted with
     `tree_optimisation`, where a high parameter keeps an edge out).
     """
@@ -41,3 +56,35 @@ def regularizer(
         penalty = on_probability(theta[avoided], config.mask_fn).mean()
         value = value + sign * config.avoid_lambda * penalty
     return value
+
+
+def share_of_lambda(config: SubnetworkProbingConfig, step: int, n_steps: int) -> float:
+    """Return the share of lambda that a step has, by the schedule."""
+    done = step / n_steps
+    if config.lambda_schedule == "linear":
+        return done
+    if config.lambda_schedule == "exponential":
+        return float(RISE ** (done - 1))
+    return 1.0
+
+
+def draw_prices(
+    n_prompts: int, generator: torch.Generator, device: torch.device
+) -> Float[Tensor, " prompts"]:
+    """Return a price of an edge for each prompt, log-uniform and spread over the whole range."""
+    parts = torch.randperm(n_prompts, generator=generator, device=device)
+    drawn = torch.rand(n_prompts, generator=generator, device=device)
+    exponents = (parts + drawn) / n_prompts
+    return LOWEST_PRICE * (HIGHEST_PRICE / LOWEST_PRICE) ** exponents
+
+
+def log_odds_at(
+    log_odds: Float[Tensor, " edges"], prices: Float[Tensor, " n"]
+) -> Float[Tensor, "n edges"]:
+    """Return the log-odds of keeping each edge at each price.
+
+    `z = log_odds - PRICE_SLOPE * ln(price / middle price)`: one ranking serves circuits of all
+    sizes, and the price moves the place where it is cut.
+    """
+    middle = math.sqrt(LOWEST_PRICE * HIGHEST_PRICE)
+    return log_odds - PRICE_SLOPE * torch.log(prices / middle).unsqueeze(1)

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { Haze } from "../../src/circuit/haze";
+import { Density } from "../../src/circuit/density";
 import { preparePage, tidyPage } from "./setup";
 
 beforeEach(preparePage);
@@ -13,11 +13,11 @@ const CURVES = [
 ];
 const ORDER = Uint32Array.from([2, 0, 1]);
 
-/** The opacity of each pixel of a haze that shows the marked curves after all that came before. */
-function opacities(haze: Haze, ...wanted: number[][]): number[] {
+/** The opacity of each pixel of a density that shows the marked curves after all that came before. */
+function opacities(density: Density, ...wanted: number[][]): number[] {
   for (const marks of wanted) {
-    haze.want(Uint8Array.from(marks), ORDER);
-    while (!haze.done) haze.work((edge) => CURVES[edge] ?? [], 1000);
+    density.want(Uint8Array.from(marks), ORDER);
+    while (!density.done) density.work((edge) => CURVES[edge] ?? [], 1000);
   }
   const canvas = document.createElement("canvas");
   canvas.width = 100;
@@ -27,17 +27,17 @@ function opacities(haze: Haze, ...wanted: number[][]): number[] {
   context.putImageData = (image: ImageData) => {
     pixels = [...image.data].filter((_, i) => i % 4 === 3);
   };
-  haze.paint(context, "black", 0);
+  density.paint(context, "black", 0);
   return pixels;
 }
 
-function fresh(): Haze {
-  const haze = new Haze();
-  haze.reset(100, 100, CURVES.length);
-  return haze;
+function fresh(): Density {
+  const density = new Density();
+  density.reset(100, 100, CURVES.length);
+  return density;
 }
 
-describe("the haze of weak edges", () => {
+describe("the density of weak edges", () => {
   it("is darker where more lines go", () => {
     const one = opacities(fresh(), [1, 0, 0]);
     const all = opacities(fresh(), [1, 1, 1]);

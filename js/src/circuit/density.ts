@@ -1,7 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import type { Curve } from "./geometry";
+import type { Curve } from "./routes";
 
 /** What one line leaves at a place that it goes through, shared by two neighbouring pixels. */
 const UNITS = 16;
@@ -14,7 +14,7 @@ const DENSEST = 150;
  * canvas, a line can be taken out again, so a moving slider costs only the edges that it moves
  * past. Long work is done in portions, between which the page stays responsive.
  */
-export class Haze {
+export class Density {
   #width = 0;
   #height = 0;
   #density = new Uint32Array(0);

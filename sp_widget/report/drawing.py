@@ -15,6 +15,9 @@ from matplotlib.font_manager import FontProperties
 
 UNITS_PER_INCH = 100
 PAGE_WIDTH = 1000.0
+CHART_HEIGHT = 320.0
+DOTS_PER_INCH = 150
+"""Of images made of pixels."""
 
 TEXT, MUTED, LINE, GROUND = "#212121", "#616161", "#d5d5d5", "#ffffff"
 BRAND, SECOND, ERROR, SUCCESS = "#1976d2", "#c75b00", "#c62828", "#388e3c"
@@ -39,10 +42,10 @@ def mixed(colour: str, share: float, other: str) -> str:
     return to_hex((red, green, blue))
 
 
-def without_frame(axes: Any, width: float, height: float) -> None:
-    """Turn axes into a sheet of paper, in units from its lower left corner."""
+def without_frame(axes: Any, width: float, height: float, *, downwards: bool = False) -> None:
+    """Turn axes into a sheet of paper, in units from its lower or its upper left corner."""
     axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
+    axes.set_ylim(*((height, 0) if downwards else (0, height)))
     axes.axis("off")
 
 

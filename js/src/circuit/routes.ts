@@ -1,41 +1,36 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
+import {
+  BARE_PORT_HEIGHT,
+  PORT_HEIGHT,
+  PORTS,
+  PULL,
+  SHARED_PORTS,
+  SHARPEST,
+} from "../generated/measures";
 import { boxAt, destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 
-/** How far up the control points of a curve are, as a share of its height. */
-const PULL = 0.42;
-
 /** Cubic curves end to end: the start, and of each curve two control points and its end. */
 export type Curve = readonly number[];
-
-/** How far a port is from the middle of its box, as a share of the box's width. */
-export function portOffset(port: Port, shared: boolean): number {
-  switch (port) {
-    case "Q":
-      return shared ? 0 : -0.31;
-    case "V":
-      return shared ? 0.2 : 0.31;
-    case "K":
-      return shared ? -0.2 : 0;
-    case "":
-      return 0;
-  }
-}
 
 /** The offset of a port in its box: the ports that a box has share its lower side. */
 export function portX(graph: Graph, layout: Layout, spot: number, port: Port): number {
   const { kind } = boxAt(graph, spot);
-  return layout.x[spot]! + portOffset(port, kind === "shared") * layout.boxWidth[spot]!;
+  const offsets = kind === "shared" ? SHARED_PORTS : PORTS;
+  return layout.x[spot]! + offsets[port] * layout.boxWidth[spot]!;
 }
 
 export function portHeight(layout: Layout): number {
-  return layout.lettered ? 9 : 5;
+  return layout.lettered ? PORT_HEIGHT : BARE_PORT_HEIGHT;
 }
 
-/** The line of an edge, from the top of its source to the bottom, or a port, of its destination. */
+/**
+ * The line of an edge, from the top of its source to the bottom, or a port, of its destination: the
+ * same rule as `sp_widget/report/edge_routes.py`.
+ */
 export function curveOf(graph: Graph, layout: Layout, edge: number): Curve {
   const from = graph.from[edge]!;
   const to = graph.to[edge]!;
@@ -123,8 +118,8 @@ function laneOf(
   const lane = middle - left < right - middle ? left : right;
   // Nothing is in the way, or the way past it is no better: far aside in a short rise.
   const sharp =
-    Math.abs(lane - x1) > 2.6 * Math.max(10, y1 - below) ||
-    Math.abs(lane - x2) > 2.6 * Math.max(10, above - y2);
+    Math.abs(lane - x1) > SHARPEST * Math.max(10, y1 - below) ||
+    Math.abs(lane - x2) > SHARPEST * Math.max(10, above - y2);
   if (right < left || sharp) return null;
   // Edges in one lane lie beside each other as far as there is room.
   return { x: lane + ((edge % 5) - 2) * Math.min(2, layout.cell / 32), below, above };

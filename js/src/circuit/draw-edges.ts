@@ -1,16 +1,14 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import { verdictOn, type Circuit, type Verdict } from "./circuit";
-import { curveOf, portHeight, portX, type Curve } from "./geometry";
+import { MOST_DRAWN } from "../generated/measures";
+import { verdictOn, type Circuit, type Verdict } from "./top-circuit";
+import { curveOf, portHeight, portX, type Curve } from "./routes";
 import { destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 import type { Palette } from "./palette";
 import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
-
-/** Edges that are drawn one by one; weaker ones are part of the haze. */
-export const CRISP_EDGES = 400;
 
 /** What a picture is made of. */
 export interface Scene {
@@ -46,24 +44,25 @@ export function crispEdges(scene: Scene): number[] {
   return edges.sort((a, b) => layer(a) - layer(b));
 }
 
-/** For each edge 1 if it is part of the haze. */
-export function hazeEdges(scene: Scene): Uint8Array {
-  const { circuit, graph, onlyPaths } = scene;
+/** Whether the picture has a place for an edge: of those on no path it may leave out the ends too. */
+export function isDrawn({ circuit, onlyPaths }: Scene, edge: number): boolean {
+  return !onlyPaths || circuit.carrying[edge] === 1 || circuit.included[edge] === 0;
+}
+
+/** For each edge 1 if it is part of the density behind them. */
+export function densityEdges(scene: Scene): Uint8Array {
+  const { circuit, graph } = scene;
   const marks = new Uint8Array(graph.nEdges);
-  for (let rank = CRISP_EDGES; rank < circuit.size; rank++) {
+  for (let rank = MOST_DRAWN; rank < circuit.size; rank++) {
     const edge = circuit.order[rank]!;
-    if (!isCrisp(scene, edge, rank) && (!onlyPaths || circuit.carrying[edge])) marks[edge] = 1;
+    if (!isCrisp(scene, edge, rank) && isDrawn(scene, edge)) marks[edge] = 1;
   }
   return marks;
 }
 
-function isCrisp(
-  { circuit, compare, graph, onlyPaths }: Scene,
-  edge: number,
-  rank: number,
-): boolean {
-  if (onlyPaths && !circuit.carrying[edge]) return false;
-  return rank < CRISP_EDGES || (compare && graph.official?.[edge] === 1);
+function isCrisp(scene: Scene, edge: number, rank: number): boolean {
+  if (!isDrawn(scene, edge)) return false;
+  return rank < MOST_DRAWN || (scene.compare && scene.graph.official?.[edge] === 1);
 }
 
 /** Draws edges in the order in which they are given, those of one stroke together. */

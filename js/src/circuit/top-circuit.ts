@@ -1,6 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
+import { DEFAULT_SIZE } from "../generated/measures";
 import type { Graph } from "./graph";
 import { onPaths } from "./paths";
 
@@ -31,7 +32,7 @@ export interface Circuit {
 }
 
 /** The circuit of the first `size` edges in `order`. */
-export function cutCircuit(graph: Graph, order: Uint32Array, size: number): Circuit {
+export function topCircuit(graph: Graph, order: Uint32Array, size: number): Circuit {
   const included = new Uint8Array(graph.nEdges);
   const degree = new Uint32Array(graph.nSpots);
   for (let rank = 0; rank < size; rank++) {
@@ -130,6 +131,6 @@ export function shownSize(
   known: number | null,
   most: number,
 ): number {
-  const size = chosen ?? training ?? (known === null || known === 0 ? 50 : known);
+  const size = chosen ?? training ?? (known === null || known === 0 ? DEFAULT_SIZE : known);
   return Math.min(most, Math.max(0, Math.round(size)));
 }

@@ -17,15 +17,24 @@ from sp_widget.graph.edge_graph import Edge
 
 Verdict = Literal["hit", "miss", "extra"]
 
+VERDICT_LABELS: Mapping[Verdict, str] = {
+    "hit": "Hits: known and in the circuit",
+    "miss": "Misses: known, not in the circuit",
+    "extra": "Extras: in the circuit, not known",
+}
+"""As a legend explains them."""
+
 DEFAULT_SIZE = 50
 """Edges where nothing says how many there should be."""
 
 
 @dataclass(frozen=True)
-class CutEdge:
+class TopEdge:
     """An edge of the picture."""
 
     edge: Edge
+    place: int
+    """In the flat vector of all edges."""
     score: float
     carries: bool
     """Whether it lies on a path from the input to the output of the circuit."""
@@ -34,10 +43,10 @@ class CutEdge:
 
 
 @dataclass(frozen=True)
-class Cut:
+class TopCircuit:
     """The circuit of the most important edges."""
 
-    edges: list[CutEdge]
+    edges: list[TopEdge]
     """The most important first, then the misses."""
     size: int
     strongest: float
@@ -46,7 +55,7 @@ class Cut:
     """Whether a circuit is known to compare with."""
 
     @property
-    def carrying(self) -> list[CutEdge]:
+    def carrying(self) -> list[TopEdge]:
         """The edges on a path from the input to the output."""
         return [each for each in self.edges if each.carries]
 
@@ -55,12 +64,12 @@ class Cut:
         return sum(each.verdict == verdict for each in self.edges)
 
 
-def cut(
+def top_circuit(
     model: PatchableModel,
     prune_scores: Mapping[str, Tensor],
     n_edges: int,
     official_edges: Collection[Edge] | None = None,
-) -> Cut:
+) -> TopCircuit:
     """The circuit of the `n_edges` most important edges.
 
     Raises `ArgumentError` for scores of another model, or for a number beyond its edges.
@@ -70,24 +79,25 @@ def cut(
     if isinstance(n_edges, bool) or not 0 <= n_edges <= graph.n_edges:
         raise ArgumentError("n_edges", f"a whole number from 0 to {graph.n_edges}", n_edges)
     top = scores.top(n_edges)
+    places = graph.flat_index(edge for edge, _ in top)
     included = torch.zeros(graph.n_edges, dtype=torch.bool)
-    included[graph.flat_index(edge for edge, _ in top)] = True
-    carrying = on_paths(graph, included, causal=is_causal(model), outputs=output_positions(model))[
-        graph.flat_index(edge for edge, _ in top)
-    ].tolist()
+    included[places] = True
+    on_path = on_paths(graph, included, causal=is_causal(model), outputs=output_positions(model))
     known = None if official_edges is None else frozenset(official_edges)
 
     def verdict(edge: Edge) -> Verdict | None:
         return None if known is None else "hit" if edge in known else "extra"
 
     edges = [
-        CutEdge(edge, score, carries, verdict(edge))
-        for (edge, score), carries in zip(top, carrying, strict=True)
+        TopEdge(edge, place, score, carries, verdict(edge))
+        for (edge, score), place, carries in zip(
+            top, places.tolist(), on_path[places].tolist(), strict=True
+        )
     ]
-    missed = (known or frozenset()) - {edge for edge, _ in top}
+    missed = sorted((known or frozenset()) - {edge for edge, _ in top}, key=repr)
     edges += [
-        CutEdge(edge, edge.prune_score(scores).item(), False, "miss")
-        for edge in sorted(missed, key=repr)
+        TopEdge(edge, place, edge.prune_score(scores).item(), False, "miss")
+        for edge, place in zip(missed, graph.flat_index(missed).tolist(), strict=True)
     ]
     strongest = max((abs(score) for _, score in scores.top(1)), default=0.0)
-    return Cut(edges, n_edges, strongest, known is not None)
+    return TopCircuit(edges, n_edges, strongest, known is not None)

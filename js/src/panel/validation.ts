@@ -3,13 +3,13 @@ import { h, setText } from "../shared/dom";
 import { formatCount } from "./format";
 import type { Command, HeldOut } from "./model";
 
-export interface HeldOutView {
+export interface ValidationView {
   element: HTMLElement;
-  update(heldOut: HeldOut): void;
+  update(shown: HeldOut): void;
 }
 
-/** What the hard circuit does on the validation data, and the way back to the best one. */
-export function createHeldOut(send: (command: Command) => void): HeldOutView {
+/** What the hard circuit does on the validation data, and how to get the best one back. */
+export function createValidation(send: (command: Command) => void): ValidationView {
   const last = createFact("hard circuit on validation data");
   const best = createFact("best");
   const [evaluate, canEvaluate] = button("Evaluate now", () => {
@@ -21,17 +21,17 @@ export function createHeldOut(send: (command: Command) => void): HeldOutView {
   return {
     element: h(
       "div",
-      { class: "sp-heldout", role: "group", "aria-label": "Hard circuit on validation data" },
+      { class: "sp-validation", role: "group", "aria-label": "Hard circuit on validation data" },
       last.element,
       best.element,
       h("div", { class: "sp-buttons" }, evaluate, restore),
     ),
-    update(heldOut) {
-      last.show(heldOut.last, heldOut.last_step);
-      best.show(heldOut.best, heldOut.best_step);
-      best.element.hidden = !heldOut.best;
-      canEvaluate.set(heldOut.can_evaluate);
-      canRestore.set(heldOut.can_restore);
+    update(shown) {
+      last.show(shown.last, shown.last_step);
+      best.show(shown.best, shown.best_step);
+      best.element.hidden = !shown.best;
+      canEvaluate.set(shown.can_evaluate);
+      canRestore.set(shown.can_restore);
     },
   };
 }

@@ -11,9 +11,8 @@ from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import BoxData, DestinationData, GraphData, Kind, Port
-from sp_widget.report.cut import Cut, CutEdge, Verdict
-from sp_widget.report.layout import BOX_HEIGHT, GAP, Box, Layout, Spot, lay_out
-from sp_widget.report.look import (
+from sp_widget.report.circuit_layout import Box, Layout, Spot, lay_out
+from sp_widget.report.drawing import (
     BRAND,
     ERROR,
     GROUND,
@@ -26,25 +25,28 @@ from sp_widget.report.look import (
     line_width,
     mixed,
 )
-from sp_widget.report.routes import PORT_HEIGHT, Point, port_x, route
+from sp_widget.report.edge_routes import Point, port_height, port_x, route
+from sp_widget.report.top_circuit import VERDICT_LABELS, TopCircuit, TopEdge, Verdict
 
 MOST_DRAWN = 400
 """Edges that an eye can follow; of larger circuits the most important are drawn."""
 WIDEST = 2400.0
 """Where all nodes would be wider than this, those outside of the circuit are left out."""
-THIN, THICK = 0.9, 3.4
+THIN, THICK = 0.8, 3.4
+"""Widths of the weakest and of the strongest edge."""
+MISS_WIDTH = 1.8
+"""A missing edge has a low score by nature, and must be seen all the same."""
 
-LETTERED_WIDTH = 34.0
-"""Below this width of a head its ports go without their letters."""
 LETTER = 6.9
 """Width of a bold letter of a name."""
 
-State = Literal["alive", "idle", "out"]
-"""Of a node: on a path from input to output, with edges that carry nothing, without edges."""
-Dash = tuple[float, tuple[float, ...]]
-_SOLID: Dash = (0, ())
-_PORT_DASHES: dict[Port, Dash] = {"": _SOLID, "Q": (0, (7, 4)), "K": (0, (2, 3)), "V": _SOLID}
-_VERDICT_DASHES: dict[Verdict, Dash] = {"hit": _SOLID, "miss": (0, (8, 5)), "extra": (0, (2, 3.5))}
+NodeState = Literal["alive", "idle", "out"]
+"""A node is on a path from input to output, with edges that carry nothing, without edges."""
+Dash = tuple[float, ...]
+"""Lengths of the strokes and the gaps in turn; none: a solid line."""
+PORT_DASHES: dict[Port, Dash] = {"": (), "Q": (7, 4), "K": (2, 3), "V": ()}
+"""Q, K and V by their dashes, where these do not tell hits from extras."""
+VERDICT_DASHES: dict[Verdict, Dash] = {"hit": (), "miss": (8, 5), "extra": (2, 3.5)}
 _VERDICT_COLOURS: dict[Verdict, str] = {"hit": BRAND, "miss": ERROR, "extra": SECOND}
 _FILLS: dict[Kind, str] = {
     "mlp": mixed(SUCCESS, 0.18, GROUND),
@@ -54,7 +56,7 @@ _FILLS: dict[Kind, str] = {
 _CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "end": 3.0}
 
 
-def place_circuit(data: GraphData, cut: Cut, page: float) -> Layout:
+def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
     """Places for all nodes, or only those of the circuit where all would be too many."""
     positions = range(len(data["positions"] or [""]))
     every = [(p, i) for p in positions for i in range(len(data["boxes"]))]
@@ -62,7 +64,7 @@ def place_circuit(data: GraphData, cut: Cut, page: float) -> Layout:
     if layout.width <= WIDEST:
         return layout
     ends = {i for i, box in enumerate(data["boxes"]) if box["kind"] in ("start", "end")}
-    touched = {spot for each in cut.edges for spot in spots_of(data, each.edge)}
+    touched = {spot for each in circuit.edges for spot in spots_of(data, each.edge)}
     return lay_out(data, [s for s in every if s in touched or s[1] in ends], page)
 
 
@@ -73,63 +75,64 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
-def draw_circuit(axes: Any, data: GraphData, cut: Cut, layout: Layout) -> None:
-    """Draw into axes whose units are those of the layout."""
+def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout) -> None:
+    """Draw into axes whose units are those of the layout, downwards from the upper left corner."""
     _draw_labels(axes, data, layout)
-    drawn = [each for each in cut.edges if each.verdict == "miss"]
-    drawn += [each for each in cut.edges if each.verdict != "miss"][:MOST_DRAWN]
+    included = [each for each in circuit.edges if each.verdict != "miss"]
+    drawn = [each for each in circuit.edges if each.verdict == "miss"]
+    drawn += included[:MOST_DRAWN]
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
     ports: set[tuple[Spot, Port]] = set()
-    for lane, each in enumerate(drawn):
+    for each in drawn:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
-        _draw_edge(axes, each, route(layout, source, dest, port, shared, lane), port, cut)
+        points = route(layout, source, dest, port, shared, each.place)
+        _draw_edge(axes, each, points, port, circuit)
         if port:
             ports.add((dest, port))
-    alive = {s for each in cut.carrying for s in spots_of(data, each.edge)}
-    touched = {s for each in cut.edges if each.verdict != "miss" for s in spots_of(data, each.edge)}
+    alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
+    touched = {
+        s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
+    }
     for spot, box in layout.boxes.items():
-        state: State = "alive" if spot in alive else "idle" if spot in touched else "out"
-        _draw_box(axes, data["boxes"][spot[1]], box, state)
+        state: NodeState = "alive" if spot in alive else "idle" if spot in touched else "out"
+        _draw_box(axes, data["boxes"][spot[1]], box, layout.box_height, state)
     for spot, port in sorted(ports):
-        _draw_port(axes, data["boxes"][spot[1]]["kind"], layout.boxes[spot], port)
+        _draw_port(axes, data["boxes"][spot[1]]["kind"], layout, spot, port)
 
 
-def legend_of(cut: Cut, *, ported: bool) -> list[Line2D]:
+def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     """What the lines of the picture mean, for a legend. `ported`: the heads have Q, K and V."""
-    if cut.compared:
-        words: dict[Verdict, str] = {
-            "hit": "Hit: in the known circuit and in this one",
-            "miss": "Miss: only in the known circuit",
-            "extra": "Extra: only in this one",
-        }
+    if circuit.compared:
         return [
-            _sample(f"{text} ({cut.count(v):,})", _VERDICT_COLOURS[v], 2.0, _VERDICT_DASHES[v])
-            for v, text in words.items()
+            _sample(f"{text} ({circuit.count(v):,})", _VERDICT_COLOURS[v], 2.0, VERDICT_DASHES[v])
+            for v, text in VERDICT_LABELS.items()
         ]
     samples = []
     for name, scores in (
-        ("Score", [each.score for each in cut.edges if each.score >= 0]),
-        ("Negative", [each.score for each in cut.edges if each.score < 0]),
+        ("Score", [each.score for each in circuit.edges if each.score >= 0]),
+        ("Negative", [each.score for each in circuit.edges if each.score < 0]),
     ):
         if not scores:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            samples.append(_sample(text, *_weight(score, cut.strongest)))
+            samples.append(_sample(text, *_weight(score, circuit.strongest)))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
-        samples.append(_sample("Into Q", colour, 1.8, _PORT_DASHES["Q"]))
-        samples.append(_sample("Into K", colour, 1.8, _PORT_DASHES["K"]))
-    if len(cut.carrying) < cut.size:
+        samples.append(_sample("Into Q", colour, 1.8, PORT_DASHES["Q"]))
+        samples.append(_sample("Into K", colour, 1.8, PORT_DASHES["K"]))
+    if len(circuit.carrying) < circuit.size:
         samples.append(_sample("On no path from input to output", mixed(MUTED, 0.5, GROUND), THIN))
     return samples
 
 
-def _sample(label: str, colour: str, width: float, dash: Dash = _SOLID) -> Line2D:
-    return Line2D([], [], label=label, color=colour, linewidth=line_width(width), linestyle=dash)
+def _sample(label: str, colour: str, width: float, dash: Dash = ()) -> Line2D:
+    return Line2D(
+        [], [], label=label, color=colour, linewidth=line_width(width), linestyle=(0, dash)
+    )
 
 
 def _weight(score: float, strongest: float) -> tuple[str, float]:
@@ -140,17 +143,18 @@ def _weight(score: float, strongest: float) -> tuple[str, float]:
     return mixed(high, share, low), THIN + (THICK - THIN) * share
 
 
-def _draw_edge(axes: Any, each: CutEdge, points: Sequence[Point], port: Port, cut: Cut) -> None:
-    colour, width = _weight(each.score, cut.strongest)
-    dash = _PORT_DASHES[port]
+def _draw_edge(
+    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, circuit: TopCircuit
+) -> None:
+    colour, width = _weight(each.score, circuit.strongest)
+    dash = PORT_DASHES[port]
     if each.verdict:
-        colour, dash = _VERDICT_COLOURS[each.verdict], _VERDICT_DASHES[each.verdict]
+        colour, dash = _VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
     faded = not each.carries and each.verdict != "miss"
     if faded:
         width = THIN
     elif each.verdict == "miss":
-        # A missing edge has a low score by nature, and must be seen all the same.
-        width = 1.8
+        width = MISS_WIDTH
     codes = [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1)
     axes.add_patch(
         PathPatch(
@@ -158,22 +162,22 @@ def _draw_edge(axes: Any, each: CutEdge, points: Sequence[Point], port: Port, cu
             fill=False,
             edgecolor=colour,
             linewidth=line_width(width),
-            linestyle=dash,
+            linestyle=(0, dash),
             alpha=0.45 if faded else 1.0,
             capstyle="butt",
         )
     )
 
 
-def _draw_box(axes: Any, data: BoxData, box: Box, state: State) -> None:
+def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeState) -> None:
     kind = data["kind"]
     corner = _CORNERS.get(kind, 4.0)
     fill = _FILLS.get(kind, mixed(BRAND, 0.16, GROUND)) if state == "alive" else GROUND
     axes.add_patch(
         FancyBboxPatch(
-            (box.x - box.width / 2, box.y - BOX_HEIGHT / 2),
+            (box.x - box.width / 2, box.y - height / 2),
             box.width,
-            BOX_HEIGHT,
+            height,
             boxstyle=f"round,pad=0,rounding_size={corner}",
             # A node outside of the circuit hides no edge.
             facecolor="none" if state == "out" else fill,
@@ -203,22 +207,22 @@ def _names(box: BoxData) -> list[str]:
     return forms[box["kind"]]
 
 
-def _draw_port(axes: Any, kind: Kind, box: Box, port: Port) -> None:
-    x, y = port_x(box, port, kind == "shared"), box.y - BOX_HEIGHT / 2 + 1
-    lettered = box.width >= LETTERED_WIDTH
-    width = 11.0 if lettered else 5.0
+def _draw_port(axes: Any, kind: Kind, layout: Layout, spot: Spot, port: Port) -> None:
+    box, height = layout.boxes[spot], port_height(layout)
+    x, y = port_x(box, port, kind == "shared"), box.y + layout.box_height / 2 - 1
+    width = 11.0 if layout.lettered else 5.0
     axes.add_patch(
         Rectangle(
-            (x - width / 2, y - PORT_HEIGHT),
+            (x - width / 2, y),
             width,
-            PORT_HEIGHT,
-            facecolor=GROUND if lettered else MUTED,
+            height,
+            facecolor=GROUND if layout.lettered else MUTED,
             edgecolor=MUTED,
             linewidth=line_width(0.8),
         )
     )
-    if lettered:
-        middle = y - PORT_HEIGHT / 2 - 0.4
+    if layout.lettered:
+        middle = y + height / 2 + 0.4
         letters = font(7.5, bold=True)
         axes.text(x, middle, port, color=TEXT, fontproperties=letters, ha="center", va="center")
 
@@ -227,16 +231,26 @@ def _draw_labels(axes: Any, data: GraphData, layout: Layout) -> None:
     letters = font(10.5)
     for block, y in layout.rows:
         axes.text(6, y, f"block {block}", color=MUTED, fontproperties=letters, va="center")
-    for position, x, width in layout.columns if data["positions"] else []:
-        label = (data["positions"] or [])[position]
+    for position, label in enumerate(data["positions"] or []):
+        x, width = layout.columns[position]
         most = max(1, int(width / 6))
         label = label if len(label) <= most else f"{label[: most - 1]}…"
         axes.text(
-            x + width / 2, 10, label, color=MUTED, fontproperties=letters, ha="center", va="center"
+            x + width / 2,
+            layout.height - 11,
+            label,
+            color=MUTED,
+            fontproperties=letters,
+            ha="center",
+            va="center",
         )
         if position:
             axes.plot(
-                [x - GAP / 2] * 2, [0, layout.height], color=LINE, linewidth=line_width(1), zorder=0
+                [x - layout.gap / 2] * 2,
+                [0, layout.height],
+                color=LINE,
+                linewidth=line_width(1),
+                zorder=0,
             )
 
 

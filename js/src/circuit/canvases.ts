@@ -1,28 +1,35 @@
 import { h } from "../shared/dom";
-import { curveOf } from "./geometry";
-import { Haze } from "./haze";
+import { curveOf } from "./routes";
+import { Density } from "./density";
 import type { Layout } from "./layout";
-import { crispEdges, drawCarrying, drawEdges, drawPorts, hazeEdges, type Scene } from "./painter";
+import {
+  crispEdges,
+  drawCarrying,
+  drawEdges,
+  drawPorts,
+  densityEdges,
+  type Scene,
+} from "./draw-edges";
 
-/** Milliseconds of a frame for the haze, beside other work and when there is none. */
-const HAZE_BESIDE = 6;
-const HAZE_ALONE = 12;
+/** Milliseconds of a frame for the density, beside other work and when there is none. */
+const DENSITY_BESIDE = 6;
+const DENSITY_ALONE = 12;
 
-export interface Picture {
+export interface Canvases {
   /** The canvases, the labels around them, and the boxes given to it. */
   element: HTMLElement;
   /** Takes the size of a layout, and writes the labels of its rows and columns. */
   place(layout: Layout, positions: readonly string[] | null): void;
   /** Draws the circuit; `moved`: the layout is another one than last time. */
   draw(scene: Scene, moved: boolean): void;
-  /** Goes on with the haze; `alone`: nothing else is done. Returns whether there is more to do. */
+  /** Goes on with the density; `alone`: nothing else is done. Returns whether there is more to do. */
   refine(scene: Scene, alone: boolean): boolean;
   /** Draws some edges over the others, which step back; null: none. */
   highlight(scene: Scene, edges: readonly number[] | null): void;
 }
 
 /** Three layers: the density of weak edges, the strong edges, and those of the node in view. */
-export function createPicture(nodes: HTMLElement): Picture {
+export function createCanvases(nodes: HTMLElement): Canvases {
   const canvas = (name: string): HTMLCanvasElement =>
     h("canvas", { class: `spc-canvas ${name}`, "aria-hidden": "true" });
   const behind = canvas("spc-behind");
@@ -33,8 +40,8 @@ export function createPicture(nodes: HTMLElement): Picture {
   // As wide as what is in view, and always there: a wide picture would be slow to draw as a whole.
   const canvases = h("div", { class: "spc-canvases" }, behind, front, over);
   const element = h("div", { class: "spc-picture" }, rows, columns, canvases, nodes);
-  const haze = new Haze();
-  let hazeStale = false;
+  const density = new Density();
+  let densityStale = false;
   /** All that the strong edges as they are drawn depend on. */
   let drawn: unknown[] = [];
   let highlighted = false;
@@ -104,7 +111,7 @@ export function createPicture(nodes: HTMLElement): Picture {
         ...edges,
         ...edges.map((edge) => scene.circuit.carrying[edge]),
       ];
-      hazeStale ||= inks.some((one, i) => one !== drawn[i]);
+      densityStale ||= inks.some((one, i) => one !== drawn[i]);
       // A slider that moves among the weak edges leaves the strong ones as they are.
       if (next.length !== drawn.length || next.some((one, i) => one !== drawn[i])) {
         drawn = next;
@@ -114,22 +121,22 @@ export function createPicture(nodes: HTMLElement): Picture {
         drawEdges(context, scene, edges, true);
         drawPorts(context, scene, edges);
       }
-      if (moved) haze.reset(layout.width, layout.height, graph.nEdges);
-      haze.want(hazeEdges(scene), scene.circuit.order);
+      if (moved) density.reset(layout.width, layout.height, graph.nEdges);
+      density.want(densityEdges(scene), scene.circuit.order);
     },
     refine(scene, alone) {
       const { graph, layout } = scene;
-      const changed = haze.work(
+      const changed = density.work(
         (edge) => curveOf(graph, layout, edge),
-        alone ? HAZE_ALONE : HAZE_BESIDE,
+        alone ? DENSITY_ALONE : DENSITY_BESIDE,
       );
       const context = behind.getContext("2d");
-      if (context && (changed || hazeStale)) {
-        hazeStale = false;
+      if (context && (changed || densityStale)) {
+        densityStale = false;
         resize(behind, Math.ceil(visibleWidth(layout)), Math.ceil(layout.height));
-        haze.paint(context, scene.palette.haze, Math.round(scene.left));
+        density.paint(context, scene.palette.density, Math.round(scene.left));
       }
-      return !haze.done;
+      return !density.done;
     },
     highlight(scene, edges) {
       if (edges === null && !highlighted) return;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { cutCircuit, shownSize, verdictOn } from "../../src/circuit/circuit";
+import { topCircuit, shownSize, verdictOn } from "../../src/circuit/top-circuit";
 import type { Graph } from "../../src/circuit/graph";
 import { edgeNamed, plainModel, readGraph, spotNamed } from "./graphs";
 
@@ -15,7 +15,7 @@ const NAMES = ["Resid Start->A0.0.V", "A0.0->Resid End", "A0.1->MLP 0"];
 
 describe("a circuit", () => {
   const graph = readGraph(plainModel({ blocks: 1, heads: 2 }));
-  const circuit = cutCircuit(graph, ordered(graph, NAMES), 3);
+  const circuit = topCircuit(graph, ordered(graph, NAMES), 3);
 
   it("counts the edges of each node, and which lie on a path", () => {
     expect(circuit.degree[spotNamed(graph, "A0.0")]).toBe(2);
@@ -33,8 +33,8 @@ describe("a circuit", () => {
 
   it("can be empty and can be the whole model", () => {
     const order = ordered(graph, []);
-    expect(cutCircuit(graph, order, 0)).toMatchObject({ nCarrying: 0, nAlive: 0 });
-    expect(cutCircuit(graph, order, graph.nEdges)).toMatchObject({
+    expect(topCircuit(graph, order, 0)).toMatchObject({ nCarrying: 0, nAlive: 0 });
+    expect(topCircuit(graph, order, graph.nEdges)).toMatchObject({
       nCarrying: graph.nEdges,
       nAlive: graph.nSpots,
     });
@@ -45,7 +45,7 @@ describe("beside a known circuit", () => {
   const plain = readGraph(plainModel({ blocks: 1, heads: 2 }));
   const official = ["A0.0->Resid End", "MLP 0->Resid End"].map((name) => edgeNamed(plain, name));
   const graph = readGraph({ ...plain.data, official });
-  const circuit = cutCircuit(graph, ordered(graph, NAMES), 3);
+  const circuit = topCircuit(graph, ordered(graph, NAMES), 3);
 
   it.each([
     ["A0.0->Resid End", "hit"],
@@ -71,16 +71,16 @@ describe("between token positions", () => {
     const graph = readGraph(plainModel(shape));
     const head = spotNamed(graph, "A0.0");
     const nBoxes = graph.data.boxes.length;
-    const circuit = cutCircuit(graph, ordered(graph, names), 2);
+    const circuit = topCircuit(graph, ordered(graph, names), 2);
     expect(circuit.moves).toEqual([[head, 2 * nBoxes + head]]);
   });
 
   it("attention carries nothing back, unless it looks both ways", () => {
     const back = ["2:Resid Start->A0.0.V", "0:A0.0->Resid End"];
     const causal = readGraph(plainModel(shape));
-    expect(cutCircuit(causal, ordered(causal, back), 2).moves).toEqual([]);
+    expect(topCircuit(causal, ordered(causal, back), 2).moves).toEqual([]);
     const both = readGraph({ ...plainModel(shape), causal: false });
-    expect(cutCircuit(both, ordered(both, back), 2).moves).toHaveLength(1);
+    expect(topCircuit(both, ordered(both, back), 2).moves).toHaveLength(1);
   });
 });
 

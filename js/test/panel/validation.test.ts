@@ -33,7 +33,7 @@ describe("the hard circuit on the validation data", () => {
 
   it("leaves the room of the best one to a sentence while there is none", () => {
     const view = openPanel({ held_out: NOTHING });
-    const [last, best] = view.el.querySelectorAll<HTMLElement>(".sp-heldout .sp-fact");
+    const [last, best] = view.el.querySelectorAll<HTMLElement>(".sp-validation .sp-fact");
     expect([last?.hidden, best?.hidden]).toEqual([false, true]);
     view.model.set("held_out", { ...NOTHING, best: "29 edges", best_step: 20 });
     expect(best?.hidden).toBe(false);
