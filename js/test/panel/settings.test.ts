@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import type { FieldSpec } from "../../src/panel/model";
+import type { Field } from "../../src/panel/model";
 import {
   blobs,
   description,
@@ -203,13 +203,13 @@ describe("the method", () => {
     expect(view.model.send.mock.calls).toEqual([[{ type: "method", method: "acdc" }]]);
     expect(description(view, select)).toEqual(["Removes edge after edge."]);
 
-    const thresholds: FieldSpec = {
+    const [first] = FIELDS;
+    if (!first) throw new Error("There are fields.");
+    const thresholds: Field = {
+      ...first,
       name: "thresholds",
       label: "Thresholds",
       kind: "numbers",
-      value: "0.1",
-      help: "",
-      live: false,
     };
     view.model.set("values", { thresholds: "0.1, 0.3" });
     view.model.set("fields", [thresholds]);
