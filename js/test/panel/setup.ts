@@ -97,6 +97,7 @@ export const IDLE: Status = {
   edges: null,
   n_edges: 32491,
   seconds_left: null,
+  threads: 2,
   message: "",
   progress: 0,
   progress_label: "",
