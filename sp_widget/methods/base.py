@@ -143,9 +143,9 @@ ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 class Trainer(ABC, Generic[ConfigT]):
     """One run of a method: prepared, then made step by step.
 
-    Synchronous and, on the CPU, deterministic for a given seed and number of threads. Nothing of the
-    model changes. A step happens wholly or not at all: after an error or an interrupt everything is as it was
-    before it. What is drawn depends on the seed and the number of the step alone.
+    Synchronous and, on the CPU, deterministic for a given seed and number of threads. Nothing of
+    the model changes. A step happens wholly or not at all: after an error or an interrupt
+    everything is as it was before it. What is drawn depends on the seed and the number of the step alone.
 
     A subclass says how many steps there are, what a step does, and what circuit and scores follow
     from `tensors`, which hold all that changes from step to step.

@@ -25,14 +25,14 @@ Threads: TypeAlias = int | Literal["auto"]
 
 T = TypeVar("T")
 
-ROUNDS = 5
-"""Steps that a trial makes with each number."""
+ROUNDS = 7
+"""Steps that a trial makes at most with each number."""
 
 SECONDS_OF_A_TRIAL = 1.0
 """After so many seconds a trial makes no further round: where steps are long, one tells enough."""
 
 HOPELESS = 2.0
-"""A number that once took so many times the least is not tried again."""
+"""A number that twice took so many times the least is not tried again."""
 
 AS_GOOD = 1.05
 """Fewer threads are chosen if they take at most so many times the least: others need cores too."""
@@ -107,9 +107,15 @@ class Trial:
         if not tried:
             return list(self._seconds)
         best = min(tried, key=lambda each: tried[each])
-        hopeless = {number for number, each in tried.items() if each > HOPELESS * tried[best]}
-        too_many = min((number for number in hopeless if number > best), default=math.inf)
-        return [each for each in self._seconds if each not in hopeless and each < too_many]
+        slow = {number for number, each in tried.items() if each > HOPELESS * tried[best]}
+        too_many = min((number for number in slow if number > best), default=math.inf)
+        # One slow step may have been a hiccup.
+        hopeless = {number for number in slow if len(self._seconds[number]) > 1}
+        return [
+            number
+            for number, each in self._seconds.items()
+            if number not in hopeless and (each or number < too_many)
+        ]
 
     def _medians(self) -> dict[int, float]:
         tried = {number: each for number, each in self._seconds.items() if each}
