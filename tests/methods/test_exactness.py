@@ -57,12 +57,17 @@ def moment(trainer: Trainer[Any]) -> dict[str, Any]:
 
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
+        return a.dtype == b.dtype and a.shape == b.shape and bool((_bits(a) == _bits(b)).all())
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b)
+
+
+def _bits(value: torch.Tensor) -> torch.Tensor:
+    """The bytes of a tensor: NaN stands for "not measured" in some, and is no number's equal."""
+    return value.detach().contiguous().view(-1).view(torch.uint8)
 
 
 @cache
