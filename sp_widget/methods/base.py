@@ -617,14 +617,25 @@ class Method:
     """Called with `(model, dataloader, config=None, validation_dataloader=None)`."""
     series: tuple[Series, ...] = (LOSS, VALIDATION, EDGES)
     """The lines of its chart."""
-    recipe: MethodConfig | None = None
-    """What the panel shows to somebody who says nothing; by default `Config()`."""
+    recipe: Callable[[PromptDataLoader], MethodConfig] | None = None
+    """Returns the settings that need no tuning, for some prompts; by default `Config()`."""
     presets: tuple[Preset, ...] = ()
 
-    @property
-    def first_config(self) -> Any:
-        """The settings that need no tuning."""
-        return self.Config() if self.recipe is None else self.recipe
+    def first_config(self, dataloader: PromptDataLoader) -> Any:
+        """Return what the panel shows to somebody who says nothing."""
+        return self.Config() if self.recipe is None else self.recipe(dataloader)
+
+    def presets_for(self, dataloader: PromptDataLoader) -> tuple[Preset, ...]:
+        """Return the presets, the settings that need no tuning first."""
+        if self.recipe is None:
+            return self.presets
+        recipe, default = self.recipe(dataloader), self.Config()
+        stated = {name for preset in self.presets for name in preset.values}
+        changed = {
+            name for name in parameters(recipe) if getattr(recipe, name) != getattr(default, name)
+        }
+        values = {name: getattr(recipe, name) for name in sorted(stated | changed)}
+        return (Preset("recommended", "Recommended: needs no tuning", values), *self.presets)
 
     def series_for(self, validation: bool) -> tuple[Series, ...]:
         """Return the lines of its chart, with or without validation data."""

@@ -7,14 +7,14 @@ device; different things have different ones but for a chance of 2⁻⁶⁴.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 
 _NUMBERS_OF_A_WEIGHT = 4096
@@ -42,26 +42,22 @@ def fingerprint_of_prompts(dataloader: PromptDataLoader | None) -> str:
     """Return a fingerprint of all batches: prompts, padding, answers, prefix, in order."""
     if dataloader is None:
         return "none"
-    return _digest(
-        part
-        for batch in dataloader
-        for field in fields(batch)
-        for part in _parts_of(field.name, getattr(batch, field.name))
-    )
+    return _digest(part for batch in dataloader for part in _parts_of(batch))
+
+
+def _parts_of(batch: PromptPairBatch) -> Iterator[str | bytes]:
+    for field in fields(batch):
+        yield field.name
+        yield from _bytes_of(getattr(batch, field.name))
 
 
 def _some_of(weight: Tensor) -> bytes:
     flat = weight.detach().flatten()
     stride = max(1, flat.numel() // _NUMBERS_OF_A_WEIGHT)
-    return next(iter(_bytes_of(flat[::stride])))
+    return next(_bytes_of(flat[::stride]))
 
 
-def _parts_of(name: str, value: Any) -> Iterable[str | bytes]:
-    yield name
-    yield from _bytes_of(value)
-
-
-def _bytes_of(value: Any) -> Iterable[bytes]:
+def _bytes_of(value: Any) -> Iterator[bytes]:
     if isinstance(value, Tensor):
         here = value.detach().cpu().contiguous()
         yield (

@@ -43,7 +43,7 @@ def trainer_of(name: str, **changes: Any) -> Trainer[Any]:
         edges = sorted(_model().edges, key=str)[:5]
         changes = {"official_edges": frozenset(edges), **changes}
     settings = {"seed": 3, "evaluate_every": 1, **CHANGES.get(name, {}), **changes}
-    config = replace(method.first_config, **settings)
+    config = replace(method.first_config(model_kinds.dataloader()), **settings)
     return method.trainer(_model(), model_kinds.dataloader(), config, model_kinds.dataloader(2, 4))
 
 
@@ -247,3 +247,20 @@ def test_what_a_state_was_made_with_tells_models_and_data_apart() -> None:
     assert differs_in(validated) == {"validation_dataloader"}
     config = replace(one.config, dropout_p=0.1, learning_rate=0.3, seed=5)
     assert differs_in(method.trainer(_model(), loader, config)) == {"config.dropout_p"}
+
+
+def test_run_warns_once_of_validation_that_is_not_finite() -> None:
+    trainer: Any = trainer_of("subnetwork_probing", epochs=2)
+    for _ in trainer.preparation():
+        pass
+    faithfulness = trainer.faithfulness
+
+    def nan_of_validation(logits: Any, here: Any) -> Any:
+        value = faithfulness(logits, here)
+        return value * float("nan") if here is trainer.validation_batches[1] else value
+
+    trainer.faithfulness = nan_of_validation
+    with pytest.warns(UserWarning, match=r"validation data gave NaN .* at step 1,") as caught:
+        trainer.run(progress=False)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert trainer.done

@@ -121,3 +121,8 @@ def test_the_outlook_says_what_a_training_takes() -> None:
 
 def test_too_little_memory_is_warned_of() -> None:
     assert "more memory than is free" in outlook_of(told(5_000_000_000))["warning"]
+
+
+def test_what_is_wrong_with_the_validation_is_told_beside_the_message() -> None:
+    shown = status(replace(IDLE, state="running", validation_problem="NaN there."), "saved")
+    assert shown["message"] == "NaN there. saved"

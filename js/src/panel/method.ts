@@ -19,7 +19,7 @@ export function createMethodChoice(idPrefix: string, choose: (name: string) => v
     "aria-describedby": summary.id,
     "data-lm-suppress-shortcuts": "true",
   });
-  const all = h("dl", { class: "sp-methods" });
+  const all = h("ul", { class: "sp-methods" });
   const others = h(
     "details",
     { class: "sp-more" },
@@ -56,7 +56,14 @@ export function createMethodChoice(idPrefix: string, choose: (name: string) => v
         options = methods;
         select.replaceChildren(...methods.map(({ value, label }) => h("option", { value }, label)));
         all.replaceChildren(
-          ...methods.flatMap(({ label, summary: text }) => [h("dt", {}, label), h("dd", {}, text)]),
+          ...methods.map(({ label, summary: text }) =>
+            h(
+              "li",
+              { class: "sp-method-line" },
+              h("span", { class: "sp-method-name" }, label),
+              h("span", {}, text),
+            ),
+          ),
         );
       }
       if (select.value !== chosen) select.value = chosen;

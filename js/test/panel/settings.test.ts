@@ -203,13 +203,13 @@ describe("the method", () => {
     expect(view.model.send.mock.calls).toEqual([[{ type: "method", method: "acdc" }]]);
     expect(description(view, select)).toEqual(["Removes edge after edge."]);
 
+    const [first] = FIELDS;
+    if (!first) throw new Error("There are fields.");
     const thresholds: Field = {
-      ...(FIELDS[0] as Field),
+      ...first,
       name: "thresholds",
       label: "Thresholds",
       kind: "numbers",
-      value: "0.1",
-      live: false,
     };
     view.model.set("values", { thresholds: "0.1, 0.3" });
     view.model.set("fields", [thresholds]);
@@ -219,8 +219,8 @@ describe("the method", () => {
   });
 
   it("says of each what it is for", () => {
-    const list = openPanel().el.querySelector("dl");
-    expect([...(list?.children ?? [])].map(({ textContent }) => textContent)).toEqual([
+    const parts = openPanel().el.querySelectorAll(".sp-methods span");
+    expect([...parts].map(({ textContent }) => textContent)).toEqual([
       "Subnetwork probing",
       "Trains a mask.",
       "ACDC",
