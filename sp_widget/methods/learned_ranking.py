@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.methods.base import Method, settings_of
 from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig, steps_for
 from sp_widget.methods.parameter import number
-from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION
 
 _HALVINGS = 40
@@ -80,15 +80,6 @@ class LearnedRanking(MaskTrainer[LearnedRankingConfig]):
         drawn = torch.rand(n_prompts, generator=generator, device=self.theta.device)
         sizes = torch.exp((parts + drawn) / n_prompts * math.log(self.n_edges))
         return 1 - soft_top_k(self.theta, sizes, self.config.temperature)
-
-    def scores(self) -> Float[Tensor, " edges"]:
-        """Return the trained scores, moved so that the lowest is 0."""
-        theta = self.theta.detach()
-        return theta - theta.min()
-
-    def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the top edges, as many as `circuit_size` says."""
-        return largest(self.theta.detach(), circuit_size_of(self.config.circuit_size, self.n_edges))
 
 
 class _SoftTopK(torch.autograd.Function):

@@ -122,6 +122,11 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
         """Return the loss, and the terms that the method adds to the record."""
         return faithfulness, {}
 
+    def scores(self) -> Float[Tensor, " edges"]:
+        """Return the parameters, moved so that the lowest is 0: the higher, the more important."""
+        theta = self.theta.detach()
+        return theta - theta.min()
+
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return what moves `theta`."""
         return torch.optim.Adam([self.theta], lr=self.config.learning_rate)
