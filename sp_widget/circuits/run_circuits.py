@@ -74,7 +74,6 @@ def run_circuits(
         for start in range(0, len(masks), at_once):
             part = masks[start : start + at_once].float()
             together = inputs if len(part) == 1 else inputs.repeated(len(part))
-            part = part if len(part) == 1 else part.repeat_interleave(n_prompts, dim=0)
             logits = engine.run(part, together, patch, model.out_positions)
             for n, found in zip(list(circuits)[start:], logits.split(n_prompts), strict=False):
                 outputs[n][batch.key] = model.sliced(found)

@@ -263,9 +263,8 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_logits: Tensor) -> tuple[Tensor | None, ...]:
         # Masks are trained in float32 whatever the precision of the model.
-        grad_masks = ctx.engine._kept_weights.mask_gradient(
-            ctx.run.backward(grad_logits, ctx.dtype)
-        )
+        grad_weights = ctx.run.backward(grad_logits, ctx.dtype)
+        grad_masks = ctx.engine._kept_weights.mask_gradient(grad_weights)
         ctx.engine.release(ctx.run)
         if len(grad_masks) != ctx.rows:  # One row stands for several prompts.
             grad_masks = grad_masks.unflatten(0, (ctx.rows, -1)).sum(1)

@@ -118,6 +118,17 @@ def test_only_the_blocks_behind_a_changed_edge_are_run(
         assert run_blocks == list(range(block, n_blocks))
 
 
+@pytest.mark.parametrize("factorized", [True, False])
+def test_a_resumable_run_that_begins_at_block_0_equals_a_whole_one(factorized: bool) -> None:
+    """Nothing was run with the masks that are kept."""
+    model = patchable_model(_bridge("gpt2"), factorized=factorized)
+    masks = _normal(model.n_edges, seed=33)
+    run = model.engine.resumable(masks, *_prepared(model))
+    rows = _changed_from(model, masks, 0)
+    expected = _whole_runs(model, rows, slice(None))
+    torch.testing.assert_close(run.run(rows), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_other_runs_of_the_engine_do_not_disturb_a_resumable_one() -> None:
     model = _model("gpt2")
     inputs, patch = _prepared(model)
