@@ -1,7 +1,7 @@
 """Seconds of a training step and peak memory of a process that does nothing but train.
 
     python -m benchmarks.footprint                          # GPT-2-small shape
-    python -m benchmarks.footprint --recompute              # nodes run again on the way back
+    python -m benchmarks.footprint --recompute              # nodes run again in the backward pass
     python -m benchmarks.footprint --compare                # both of these, and what it costs
     python -m benchmarks.footprint --allocator              # with the heap kept, and without
 

@@ -25,7 +25,7 @@ from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.metrics import FAITHFULNESS, in_full_precision
 from sp_widget.circuits.patch_cache import CACHE_MODES, CacheMode
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
-from sp_widget.circuits.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
@@ -39,6 +39,7 @@ from sp_widget.methods.fingerprint import (
 )
 from sp_widget.methods.parameter import choice, parameters, whole_number
 from sp_widget.methods.progress import progress_bar
+from sp_widget.methods.ranking import circuit_size_of
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
 from sp_widget.types import AblationType, FaithfulnessTarget
@@ -217,9 +218,14 @@ class Trainer(ABC, Generic[ConfigT]):
     def scores(self) -> Float[Tensor, " edges"]:
         """Return a score for each edge; its absolute value is the edge's importance."""
 
-    @abstractmethod
     def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return which edges are in the circuit at this moment: each either is or is not."""
+        """Return which edges are in the circuit at this moment: each either is or is not.
+
+        Where a method only ranks edges: those of largest absolute score, as many as its
+        `circuit_size` says.
+        """
+        size = circuit_size_of(getattr(self.config, "circuit_size", None), self.n_edges)
+        return largest(self.scores().detach().abs(), size)
 
     def sparsity_of(self, circuit: Bool[Tensor, " edges"]) -> float:
         """Return the sparsity term of exactly these edges, before its weight."""
@@ -651,14 +657,25 @@ class Method:
     """Called with `(model, dataloader, config=None, validation_dataloader=None)`."""
     series: tuple[Series, ...] = (LOSS, VALIDATION, EDGES)
     """The lines of its chart."""
-    recipe: MethodConfig | None = None
-    """What the panel shows to somebody who says nothing; by default `Config()`."""
+    recipe: Callable[[PromptDataLoader], MethodConfig] | None = None
+    """Returns the settings that need no tuning, for some prompts; by default `Config()`."""
     presets: tuple[Preset, ...] = ()
 
-    @property
-    def first_config(self) -> Any:
-        """The settings that need no tuning."""
-        return self.Config() if self.recipe is None else self.recipe
+    def first_config(self, dataloader: PromptDataLoader) -> Any:
+        """Return what the panel shows to somebody who says nothing."""
+        return self.Config() if self.recipe is None else self.recipe(dataloader)
+
+    def presets_for(self, dataloader: PromptDataLoader) -> tuple[Preset, ...]:
+        """Return the presets, the settings that need no tuning first."""
+        if self.recipe is None:
+            return self.presets
+        recipe, default = self.recipe(dataloader), self.Config()
+        stated = {name for preset in self.presets for name in preset.values}
+        changed = {
+            name for name in parameters(recipe) if getattr(recipe, name) != getattr(default, name)
+        }
+        values = {name: getattr(recipe, name) for name in sorted(stated | changed)}
+        return (Preset("recommended", "Recommended: needs no tuning", values), *self.presets)
 
     def series_for(self, validation: bool) -> tuple[Series, ...]:
         """Return the lines of its chart, with or without validation data."""

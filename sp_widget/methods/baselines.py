@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
@@ -22,7 +22,7 @@ from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.graph.edge_graph import Edge, Graph
 from sp_widget.methods.base import Method, MethodConfig, Trainer
 from sp_widget.methods.parameter import from_code
-from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS
 
 
@@ -68,10 +68,6 @@ class Baseline(Trainer[BaselineConfig]):
     def scores(self) -> Float[Tensor, " edges"]:
         """Return the scores; 0 before the step."""
         return self.tensors["scores"]
-
-    def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the edges of largest absolute score, as many as `circuit_size` says."""
-        return largest(self.scores().abs(), circuit_size_of(self.config.circuit_size, self.n_edges))
 
 
 @dataclass(frozen=True, kw_only=True)

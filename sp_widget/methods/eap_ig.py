@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.circuits.ablations import prompts
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.circuits.prepared import PreparedBatch
-from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.engine.protocol import Patch
@@ -33,7 +33,7 @@ from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
 from sp_widget.methods.mask_gradient import AnswerFunction, GradFunction, answer_loss
 from sp_widget.methods.parameter import choice, whole_number
-from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS
 from sp_widget.models.architecture import RunInputs
 from sp_widget.types import AblationType
@@ -182,10 +182,6 @@ class EapIg(Trainer[EapIgConfig]):
     def scores(self) -> Float[Tensor, " edges"]:
         """Return the attributions so far. Their sign tells whether ablating does harm (+)."""
         return self.tensors["attribution"]
-
-    def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the edges of largest absolute score, as many as `circuit_size` says."""
-        return largest(self.scores().abs(), circuit_size_of(self.config.circuit_size, self.n_edges))
 
 
 def eap_ig_prune_scores(

@@ -144,11 +144,6 @@ class EdgePruning(MaskTrainer[EdgePruningConfig]):
             return round(self.n_edges + share * (size - self.n_edges))
         return round(self.n_edges * math.exp(share * math.log(size / self.n_edges)))
 
-    def scores(self) -> Float[Tensor, " edges"]:
-        """Return the log-odds, moved so that the lowest is 0."""
-        theta = self.theta.detach()
-        return theta - theta.min()
-
     def hard_circuit(self) -> Bool[Tensor, " edges"]:
         """Return the top edges, exactly as many as the target says."""
         return largest(self.theta.detach(), self.target_size(self.step_count))

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.methods.base import Method, settings_of
-from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig
-from sp_widget.methods.parameter import number, whole_number
-from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig, steps_for
+from sp_widget.methods.parameter import number
+from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION
 
 _HALVINGS = 40
@@ -59,13 +59,6 @@ class LearnedRankingConfig(MaskTrainingConfig):
         above=0,
         group="more",
     )
-    sizes_per_batch: int = whole_number(
-        4,
-        "Sizes a batch",
-        "How many circuit sizes are drawn for the prompts of a batch: each serves an equal share.",
-        at_most=1024,
-        group="more",
-    )
 
 
 class LearnedRanking(MaskTrainer[LearnedRankingConfig]):
@@ -81,24 +74,12 @@ class LearnedRanking(MaskTrainer[LearnedRankingConfig]):
     def sample_masks(
         self, n_prompts: int, generator: torch.Generator
     ) -> Float[Tensor, "batch edges"]:
-        """Return the masks that keep a drawn number of edges of each prompt."""
-        n_sizes = min(self.config.sizes_per_batch, n_prompts)
-        # Spread over the whole range: one size of each of so many equal parts of it.
-        drawn = torch.rand(n_sizes, generator=generator, device=self.theta.device)
-        parts = (torch.arange(n_sizes, device=self.theta.device) + drawn) / n_sizes
-        sizes = torch.exp(parts * math.log(self.n_edges))
-        kept = soft_top_k(self.theta, sizes, self.config.temperature)
-        rows = torch.arange(n_prompts, device=kept.device) * n_sizes // n_prompts
-        return 1 - kept[rows]
-
-    def scores(self) -> Float[Tensor, " edges"]:
-        """Return the trained scores, moved so that the lowest is 0."""
-        theta = self.theta.detach()
-        return theta - theta.min()
-
-    def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the top edges, as many as `circuit_size` says."""
-        return largest(self.theta.detach(), circuit_size_of(self.config.circuit_size, self.n_edges))
+        """Return the masks that keep a drawn number of edges, another for each prompt."""
+        # Spread over the whole range: each prompt has its own part of it.
+        parts = torch.randperm(n_prompts, generator=generator, device=self.theta.device)
+        drawn = torch.rand(n_prompts, generator=generator, device=self.theta.device)
+        sizes = torch.exp((parts + drawn) / n_prompts * math.log(self.n_edges))
+        return 1 - soft_top_k(self.theta, sizes, self.config.temperature)
 
 
 class _SoftTopK(torch.autograd.Function):
@@ -156,14 +137,25 @@ def learned_ranking_prune_scores(
     """Train a ranking of the edges that is good at every size, and return it as prune scores.
 
     After "Matryoshka attribution" (arXiv 2609.25518). `settings` are the fields of
-    `LearnedRankingConfig`. `official_edges` is not used.
+    `LearnedRankingConfig`; what is not given is as the panel shows it first. `official_edges` is
+    not used.
 
     Raises `ArgumentError` for a bad argument and `NonFiniteLossError` when the loss becomes NaN or
     infinite.
     """
-    config = settings_of(LearnedRankingConfig, settings)
+    config = settings_of(LearnedRankingConfig, {**recipe_settings(dataloader), **settings})
     trainer = LearnedRanking(model, dataloader, config, validation_dataloader)
     return trainer.run(progress=progress)
+
+
+def recipe_settings(dataloader: PromptDataLoader) -> dict[str, Any]:
+    """Return the settings that need no tuning: see docs/results.md."""
+    steps = steps_for(dataloader)
+    return {
+        "steps": steps,
+        "learning_rate": round(40 / steps, 4),
+        "learning_rate_schedule": "falling",
+    }
 
 
 METHOD = Method(
@@ -173,4 +165,5 @@ METHOD = Method(
     Config=LearnedRankingConfig,
     trainer=LearnedRanking,
     series=(LOSS, VALIDATION, EDGES),
+    recipe=lambda dataloader: LearnedRankingConfig(**recipe_settings(dataloader)),
 )

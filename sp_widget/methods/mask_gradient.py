@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.circuits.metrics import answer_means, logit_diffs
 from sp_widget.circuits.prepared import PreparedBatch
-from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
 from sp_widget.methods.parameter import choice, number, whole_number
-from sp_widget.methods.ranking import circuit_size, circuit_size_of
+from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS
 from sp_widget.types import AblationType
 
@@ -142,10 +142,6 @@ class MaskGradient(Trainer[MaskGradientConfig]):
     def scores(self) -> Float[Tensor, " edges"]:
         """Return the gradients so far. Their sign tells whether ablating the edge does harm (+)."""
         return self.tensors["gradient"]
-
-    def hard_circuit(self) -> Bool[Tensor, " edges"]:
-        """Return the edges of largest absolute score, as many as `circuit_size` says."""
-        return largest(self.scores().abs(), circuit_size_of(self.config.circuit_size, self.n_edges))
 
 
 def answer_loss(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -21,7 +21,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import NonFiniteLossError
 from sp_widget.methods.base import MethodConfig, Trainer
-from sp_widget.methods.parameter import number, switch, whole_number
+from sp_widget.methods.parameter import choice, number, switch, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,13 @@ class MaskTrainingConfig(MethodConfig):
         optional="epochs × batches",
         group="more",
     )
+    learning_rate_schedule: Literal["constant", "falling"] = choice(
+        "constant",
+        "Learning rate schedule",
+        "Falling: from the learning rate at the first step to a twentieth of it at the last.",
+        {"constant": "Constant", "falling": "Falling linearly"},
+        group="more",
+    )
     recompute: bool = switch(
         False,
         "Recompute",
@@ -57,6 +64,16 @@ class MaskTrainingConfig(MethodConfig):
         "less memory, more time, the same result.",
         group="more",
     )
+
+
+LOWEST_RATE = 0.05
+"""The share of the learning rate that is left at the last step of a falling one."""
+
+
+def steps_for(dataloader: PromptDataLoader) -> int:
+    """Return as many steps as masks need with these batches: 200, or 6,400 prompts in all."""
+    n_prompts = len(next(iter(dataloader)).clean)
+    return max(200, math.ceil(6400 / n_prompts))
 
 
 ConfigT = TypeVar("ConfigT", bound=MaskTrainingConfig)
@@ -105,13 +122,21 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
         """Return the loss, and the terms that the method adds to the record."""
         return faithfulness, {}
 
+    def scores(self) -> Float[Tensor, " edges"]:
+        """Return the parameters, moved so that the lowest is 0: the higher, the more important."""
+        theta = self.theta.detach()
+        return theta - theta.min()
+
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return what moves `theta`."""
         return torch.optim.Adam([self.theta], lr=self.config.learning_rate)
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.config.learning_rate
+        """Return the learning rate of a step, by the schedule."""
+        if self.config.learning_rate_schedule == "constant":
+            return self.config.learning_rate
+        done = (step - 1) / max(1, self.n_steps - 1)
+        return self.config.learning_rate * (1 - (1 - LOWEST_RATE) * done)
 
     def before_update(self) -> None:
         """Change gradients before the optimizer steps."""

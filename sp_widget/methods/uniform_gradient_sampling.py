@@ -119,11 +119,6 @@ class UniformGradientSampling(MaskTrainer[UniformGradientSamplingConfig]):
         theta = torch.sigmoid(self.theta)
         gradient.add_(theta * (1 - theta), alpha=self.config.regularize_lambda)
 
-    def scores(self) -> Float[Tensor, " edges"]:
-        """Return the log-odds, moved so that the lowest is 0."""
-        theta = self.theta.detach()
-        return theta - theta.min()
-
     def hard_circuit(self) -> Bool[Tensor, " edges"]:
         """Return the edges that are rather kept than not."""
         return self.theta.detach() > 0

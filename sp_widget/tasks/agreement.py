@@ -16,9 +16,10 @@ NAME = "agreement"
 _DESCRIPTION = """\
 A four-layer GPT-2, trained on the World English Bible and on nothing else, continues "The \
 servants built the wall, and lifted up" with " their" and "The servant built the wall, and lifted \
-up" with " his". In the corrupt prompt the subject has the other number, so that the other word \
-is right; the object in between is singular or plural in either case and does not matter. No \
-circuit was built in and none is known: the number has to come from a subject seven tokens back."""
+up" with " his": the number has to come from a subject seven tokens back, whatever the number of \
+the object in between. The corrupt prompts are openings of unrelated sentences of the same book, \
+of the same number of tokens. Nothing in them says where to attend, so a circuit must also hold \
+the edges that decide it. Nobody knows the circuit: none was built in."""
 
 # As for tiny-ioi: a subgraph from the input to the output, pruned from the whole model.
 _CONFIG = SubnetworkProbingConfig(
@@ -33,8 +34,9 @@ _CONFIG = SubnetworkProbingConfig(
 def load(batch_size: int | tuple[int, int] | None, device: torch.device | str | None) -> Task:
     """Return the task; no subject of its prompts stands near its object in the model's text.
 
-    The pairs of nouns of train and test prompts are disjoint. All prompts have 10 tokens, BOS
-    included, with subject, object and end at the same places (`train_loader.word_idxs`).
+    The pairs of nouns of train and test prompts are disjoint, and so are their corrupt prompts.
+    All prompts, clean and corrupt, have 10 tokens, BOS included. `train_loader.word_idxs` are the
+    places of subject, object and end in every clean prompt.
     """
     bridge = pretrained_bridge(NAME, device)
     train_loader, test_loader = load_datasets_from_json(

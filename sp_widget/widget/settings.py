@@ -86,7 +86,7 @@ class Settings:
             raise StateError("cannot choose a method: reset the run first")
         method = methods.get(name)
         self._kept[self.method.name] = self._form
-        self._form = self._kept.get(name) or Form.of(method.first_config)
+        self._form = self._kept.get(name) or Form.of(method.first_config(self._dataloader))
 
     def take_preset(self, name: str) -> None:
         """A person chose a preset. Raises `StateError` while a run is under way."""
@@ -150,7 +150,7 @@ class Settings:
         """The presets of the method; the settings that were brought along first, if they are
         others.
         """
-        presets, given = self.method.presets, self._given
+        presets, given = self.method.presets_for(self._dataloader), self._given
         if type(given) is not self.method.Config or preset_of(given, presets) != CUSTOM:
             return presets
         stated = {name for preset in presets for name in preset.values} or set(parameters(given))

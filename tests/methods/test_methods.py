@@ -114,7 +114,7 @@ def test_the_soft_cut_keeps_exactly_the_size_and_has_the_gradient_of_finite_diff
 
 
 def test_a_learned_ranking_draws_sizes_log_uniformly() -> None:
-    trainer = _trainer("learned_ranking", _model(), sizes_per_batch=4)
+    trainer = _trainer("learned_ranking", _model())
     sizes = torch.cat(
         [
             (1 - trainer.sample_masks(4, trainer.generator(step))).sum(1).detach()

@@ -42,3 +42,17 @@ def test_without_a_gpu_it_says_so_at_once() -> None:
     )
     assert run.returncode != 0
     assert "no CUDA device" in run.stderr
+
+
+def test_the_comparison_of_methods_runs_small_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    command = [sys.executable, "-m", "benchmarks.methods", "--smoke", "--out", str(out)]
+    first, again = (
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == again
+    assert len(out.read_text().splitlines()) == 2
+    rows = [line for line in first.splitlines() if line.startswith("| induction")]
+    assert len(rows) == 2
+    assert all(re.search(r"\| \d+\.\d{3} \| \d\.\d{3} \| \d+\.\d \|$", row) for row in rows)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import sp_widget as sp
-from tests.tasks.loaded import prompts_of, script, task
+from sp_widget.types import PatchType
+from tests.tasks.loaded import circuit_logits, prompts_of, script, task
 
 N_PROMPTS = 512
 
@@ -34,6 +35,16 @@ def advantage(kind: str, loader_name: str) -> torch.Tensor:
     logits, answers, wrong_answers = last_logits(kind, loader_name)
     rows = torch.arange(len(answers))
     return logits[rows, answers] - logits[rows, wrong_answers]
+
+
+def divergence(logits: torch.Tensor, clean: torch.Tensor) -> float:
+    """KL of predictions from the clean run's, in nats, a prompt."""
+    return torch.nn.functional.kl_div(
+        logits.log_softmax(dim=-1),
+        clean.log_softmax(dim=-1),
+        reduction="batchmean",
+        log_target=True,
+    ).item()
 
 
 def forms_of(prompt: str) -> tuple[str, str]:
@@ -79,41 +90,83 @@ def test_an_object_of_the_other_number_does_not_mislead() -> None:
     assert (difference[torch.tensor(misleading)] > 0).float().mean() >= 0.9
 
 
-def test_the_corrupt_prompt_asks_for_the_other_answer() -> None:
-    """The subject in the other number: what was wrong is right, on as many prompts."""
-    assert (advantage("corrupt", "test_loader") < 0).float().mean() >= 0.9
+@pytest.mark.parametrize("loader_name", ["train_loader", "test_loader"])
+def test_the_corrupt_run_is_far_from_the_clean_one(loader_name: str) -> None:
+    """What is to be won back: the divergence that a circuit without any edge leaves."""
+    clean, _, _ = last_logits("clean", loader_name)
+    corrupt, _, _ = last_logits("corrupt", loader_name)
+    assert divergence(corrupt, clean) > 3
 
 
-def test_the_corrupt_run_is_far_from_the_clean_one() -> None:
-    clean, _, _ = last_logits("clean", "test_loader")
-    corrupt, _, _ = last_logits("corrupt", "test_loader")
-    divergence = torch.nn.functional.kl_div(
-        corrupt.log_softmax(dim=-1),
-        clean.log_softmax(dim=-1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    assert divergence > 0.7
-
-
-def test_only_the_number_of_the_subject_differs_in_a_corrupt_prompt() -> None:
+def test_the_circuit_without_edges_predicts_what_the_corrupt_run_does() -> None:
     loaded = task("agreement")
-    subject = loaded.train_loader.word_idxs["subject"]
-    for loader in (loaded.train_loader, loaded.test_loader):
-        for batch in loader:
-            differs = batch.clean != batch.corrupt
-            assert differs[:, subject].all()
-            assert differs.sum() == len(batch.clean)
-    for prompt in prompts_of("agreement")["prompts"]:
-        assert nouns_of(prompt["clean"]) == nouns_of(prompt["corrupt"])
+    corrupt, _, _ = last_logits("corrupt", "test_loader")
+    empty = circuit_logits(loaded, set(), PatchType.TREE_PATCH)
+    torch.testing.assert_close(empty, corrupt, atol=1e-3, rtol=0)
 
 
-def test_prompts_are_reproduced_from_the_seed() -> None:
-    assert script("make_agreement").make_prompts() == prompts_of("agreement")
+def test_values_alone_do_not_suffice() -> None:
+    """Every edge but those into queries and keys: attention goes where the corrupt prompt's did."""
+    loaded = task("agreement")
+    clean, _, _ = last_logits("clean", "test_loader")
+    edges = {edge for edge in loaded.model.edges if edge.dest.name[-2:] not in (".Q", ".K")}
+    assert 0 < len(edges) < len(loaded.model.edges)
+    assert divergence(circuit_logits(loaded, edges, PatchType.TREE_PATCH), clean) > 0.5
+
+
+def test_clean_prompts_and_answers_are_reproduced_from_the_seed() -> None:
+    bundled = prompts_of("agreement")["prompts"]
+    assert script("make_agreement").make_clean_prompts() == [
+        {key: prompt[key] for key in ("clean", "answers", "wrong_answers")} for prompt in bundled
+    ]
+
+
+def test_corrupt_prompts_are_openings_of_plain_sentences_that_name_no_subject() -> None:
+    """Drawing them again takes the book: here they are held to what the script asks of them."""
+    module, loaded = script("make_agreement"), task("agreement")
+    prompts = prompts_of("agreement")["prompts"]
+    subjects = set(module.SUBJECTS) | set(module.SUBJECTS.values())
+    tokens = torch.cat(
+        [batch.corrupt for part in (loaded.train_loader, loaded.test_loader) for batch in part]
+    )
+    assert tokens.shape == (N_PROMPTS, 1 + len(module.SEQ_LABELS))
+    decoded = loaded.model.wrapped_model.tokenizer.batch_decode(tokens[:, 1:])
+    assert decoded == [" " + prompt["corrupt"] for prompt in prompts]
+    for prompt in prompts:
+        assert re.fullmatch(r"[A-Z][a-z]*(,? [A-Za-z]+)*", prompt["corrupt"])
+        assert subjects.isdisjoint(re.findall(r"\w+", prompt["corrupt"].lower()))
+        assert "lifted up" not in prompt["corrupt"]
 
 
 def test_all_prompts_are_different() -> None:
-    assert len({prompt["clean"] for prompt in prompts_of("agreement")["prompts"]}) == N_PROMPTS
+    prompts = prompts_of("agreement")["prompts"]
+    assert len({prompt[kind] for prompt in prompts for kind in ("clean", "corrupt")}) == (
+        2 * N_PROMPTS
+    )
+
+
+def test_only_unrelated_openings_of_whole_words_are_drawn_each_once() -> None:
+    module = script("make_agreement")
+    tokenizer = task("agreement").model.wrapped_model.tokenizer
+    good = [
+        "They went out and stood at the gate of the city.",
+        "In the day of the cloud, they went out.",
+    ]
+    bad = [
+        "The Kings of the land went out of the gate with him.",  # a subject, in capitals
+        'He said to him, "Go out to the gate, and see."',  # other marks than commas
+        "They went out.",  # too short
+        "He went out of the gate with unpersuadedness.",  # the ninth token ends in a word
+        "They lifted up their eyes and looked, and saw him.",  # as every clean prompt ends
+        good[0],  # a second time
+    ]
+    openings = module.draw_openings([*good, *bad], tokenizer, 2)
+    assert sorted(openings) == [
+        "In the day of the cloud, they went",
+        "They went out and stood at the gate of",
+    ]
+    with pytest.raises(ValueError, match="2 such openings, 3 are wanted"):
+        module.draw_openings([*good, *bad], tokenizer, 3)
 
 
 def test_no_pair_of_nouns_of_a_test_prompt_is_one_of_a_train_prompt() -> None:

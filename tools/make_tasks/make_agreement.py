@@ -11,6 +11,14 @@ the public domain, and on nothing else; no prompt was made for training. Debian 
     dpkg-deb -x sword-text-web_426.0-1_all.deb texts
     OMP_NUM_THREADS=1 python tools/make_tasks/make_agreement.py --texts texts
 
+With `--keep-model` nothing is trained: prompts and measurements are made anew for the model that is
+there.
+
+The corrupt prompts are openings of unrelated sentences, quoted from that text and as long as the
+clean prompts. With a corrupt prompt that differs in the number of the subject alone, three edges
+carry nearly the whole effect, since where to attend is the same in both prompts and comes for
+free. From an unrelated opening it does not: a circuit has to compute that as well.
+
 No noun of a place follows the subject of its prompt two or three words later anywhere in the text
 ("servants built the wall", "servant of walls"), in any number of both, and the pairs of nouns of
 test prompts are not those of train prompts.
@@ -117,6 +125,8 @@ FRAMES = (
 SEQ_LABELS = ("The", "subject", "verb", "the", "object", ",", "and", "lifted", "up")
 WORD_IDXS = {"subject": 1, "object": 4, "end": 8}
 SINGULAR_ANSWER, PLURAL_ANSWER = " his", " their"
+PLAIN_WORDS = re.compile(r"[A-Z][a-z]*(,? [A-Za-z]+)*")
+"""What a corrupt prompt looks like: words, some with a comma behind them, and no other mark."""
 N_PROMPTS = 512
 
 BATCH_SIZE, N_STEPS, WARMUP_STEPS = 16, 5000, 200
@@ -281,11 +291,10 @@ def split_pairs(seed: int = SEED) -> dict[str, list[tuple[str, str]]]:
     return {"train": pairs[:half], "test": pairs[half:]}
 
 
-def make_prompts(seed: int = SEED, n_prompts: int = N_PROMPTS) -> dict[str, Any]:
-    """Return the bundled prompts, in the format of `load_datasets_from_json`: train, then test.
+def make_clean_prompts(seed: int = SEED, n_prompts: int = N_PROMPTS) -> list[dict[str, Any]]:
+    """Return the clean prompts with their answers: train, then test.
 
-    Each frame has as many prompts of each number of subject and object, all different. The
-    corrupt prompt is the clean one with the subject in the other number.
+    Each frame has as many prompts of each number of subject and object, all different.
     """
     rng = random.Random(f"prompts {seed}")
     kinds = list(product(FRAMES, (False, True), (False, True)))
@@ -298,17 +307,64 @@ def make_prompts(seed: int = SEED, n_prompts: int = N_PROMPTS) -> dict[str, Any]
         ]
         rng.shuffle(drawn)
         for frame, is_plural, object_is_plural, subject, noun in drawn:
-            place = OBJECTS[noun] if object_is_plural else noun
-            singular = frame.format(subject=subject, object=place)
-            plural = frame.format(subject=SUBJECTS[subject], object=place)
+            clean = frame.format(
+                subject=SUBJECTS[subject] if is_plural else subject,
+                object=OBJECTS[noun] if object_is_plural else noun,
+            )
             prompts.append(
                 {
-                    "clean": plural if is_plural else singular,
-                    "corrupt": singular if is_plural else plural,
+                    "clean": clean,
                     "answers": [PLURAL_ANSWER if is_plural else SINGULAR_ANSWER],
                     "wrong_answers": [SINGULAR_ANSWER if is_plural else PLURAL_ANSWER],
                 }
             )
+    return prompts
+
+
+def is_unrelated(opening: str) -> bool:
+    """Return whether it has neither a noun of `SUBJECTS`, in either number, nor "lifted up"."""
+    forms = {form for pair in SUBJECTS.items() for form in pair}
+    words = re.findall(r"\w+", opening.lower())
+    return forms.isdisjoint(words) and "lifted up" not in " ".join(words)
+
+
+def draw_openings(
+    sentences: list[str], tokenizer: PreTrainedTokenizerFast, n: int, seed: int = SEED
+) -> list[str]:
+    """Return `n` different openings of sentences, each as many tokens as a clean prompt.
+
+    An opening is whole words, without a mark but commas, ends before its sentence does, and is
+    unrelated to the clean prompts. Raises `ValueError` when the text has fewer.
+    """
+    length = len(SEQ_LABELS)
+    order = list(sentences)
+    random.Random(f"openings {seed}").shuffle(order)
+    openings: dict[str, None] = {}
+    for sentence in order:
+        tokens = tokenizer.encode(sentence, add_special_tokens=False)[:length]
+        opening = tokenizer.decode(tokens).strip()
+        if (
+            len(tokens) == length
+            and sentence.startswith(f"{opening} ")
+            and PLAIN_WORDS.fullmatch(opening)
+            and is_unrelated(opening)
+        ):
+            openings[opening] = None
+            if len(openings) == n:
+                return list(openings)
+    raise ValueError(f"the text has {len(openings)} such openings, {n} are wanted")
+
+
+def make_prompts(
+    sentences: list[str], tokenizer: PreTrainedTokenizerFast, seed: int = SEED
+) -> dict[str, Any]:
+    """Return the bundled prompts, in the format of `load_datasets_from_json`: train, then test."""
+    clean = make_clean_prompts(seed)
+    openings = draw_openings(sentences, tokenizer, len(clean), seed)
+    prompts = [
+        {"clean": prompt.pop("clean"), "corrupt": opening, **prompt}
+        for prompt, opening in zip(clean, openings, strict=True)
+    ]
     return {"seq_labels": list(SEQ_LABELS), "word_idxs": WORD_IDXS, "prompts": prompts}
 
 
@@ -317,9 +373,9 @@ def measure(
 ) -> dict[str, float]:
     """Return what the model does on prompts that are all of one length.
 
-    `*_accuracy`: share of prompts where the answer is more probable than the wrong answer;
+    `clean_accuracy`: share of prompts where the answer is more probable than the wrong answer;
     `clean_top_1`: where it is the most probable token. `corrupt_kl`: of the corrupt prompt's
-    distribution over the vocabulary from the clean one's, in nats.
+    distribution over the vocabulary from the clean one's, in nats: what an empty circuit leaves.
     """
     import torch
 
@@ -334,10 +390,8 @@ def measure(
             log_probabilities[kind] = model(tokens).logits[:, -1].log_softmax(dim=-1)
     clean, corrupt = log_probabilities["clean"], log_probabilities["corrupt"]
     difference = clean[rows, right] - clean[rows, wrong]
-    corrupt_difference = corrupt[rows, wrong] - corrupt[rows, right]
     metrics = {
         "clean_accuracy": (difference > 0).float().mean(),
-        "corrupt_accuracy": (corrupt_difference > 0).float().mean(),
         "clean_top_1": (clean.argmax(dim=-1) == torch.tensor(right)).float().mean(),
         "clean_logit_difference": difference.mean(),
         "corrupt_kl": (clean.exp() * (clean - corrupt)).sum(dim=-1).mean(),
@@ -345,22 +399,24 @@ def measure(
     return {name: round(value.item(), 4) for name, value in metrics.items()}
 
 
-def write_assets(
-    output: Path, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, held_out: Rows
-) -> None:
-    """Write model, tokenizer, prompts and what is measured with the weights as they are stored."""
-    import torch
-    from transformers import GPT2LMHeadModel
-
-    output.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(output / "model")
-    tokenizer.save_pretrained(output / "model")
-    for path in (output / "model").iterdir():
+def write_model(folder: Path, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write weights, in half precision, and tokenizer."""
+    model.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for path in folder.iterdir():
         # safetensors writes for the owner only; the file is to be packed and read by anybody.
         path.chmod(0o644)
-    stored = GPT2LMHeadModel.from_pretrained(output / "model", dtype=torch.float32).eval()
 
-    prompts = make_prompts()
+
+def write_prompts(output: Path, sentences: list[str]) -> None:
+    """Write prompts and what is measured on them with the model as it is stored."""
+    import torch
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    stored = GPT2LMHeadModel.from_pretrained(output / "model", dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(output / "model")
+    held_out = Rows(tokenizer, sentences[-HELD_OUT_SENTENCES:])
+    prompts = make_prompts(sentences[:-HELD_OUT_SENTENCES], tokenizer)
     lines = prompts.pop("prompts")
     with torch.no_grad():
         held_out_loss = mean_loss(stored, held_out.at(torch.arange(len(held_out.starts))))
@@ -377,6 +433,7 @@ def write_assets(
             "package": "sword-text-web 426.0-1 (Debian)",
             "licence": "public domain",
             "source": "https://ebible.org/web/",
+            "quoted": "every corrupt prompt is the opening of a sentence of this text",
             "sha256": TEXT_SHA256,
         },
     }
@@ -390,6 +447,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=Path, required=True, help="folder of the unpacked package")
     parser.add_argument("--output", type=Path, default=ASSETS, help="folder of the assets")
+    parser.add_argument("--keep-model", action="store_true", help="do not train: make prompts anew")
     arguments = parser.parse_args()
     texts, output = arguments.texts, arguments.output
     import torch
@@ -406,17 +464,19 @@ def main() -> None:
     if seen_pairs(sentences) != SEEN_PAIRS:
         raise SystemExit(f"SEEN_PAIRS should be {sorted(seen_pairs(sentences))}")
 
-    tokenizer = make_tokenizer(sentences)
-    rows = Rows(tokenizer, sentences[:-HELD_OUT_SENTENCES])
-    train_prompts = make_prompts()["prompts"][: N_PROMPTS // 2]
-    model = make_model()
-    start = time.process_time()
-    for step, loss in train(model, rows):
-        if step % 500 == 0:
-            metrics = measure(model, tokenizer, train_prompts)
-            print(f"step {step}  loss {loss:.3f}  {metrics}", flush=True)
-    print(f"trained in {time.process_time() - start:.0f} s of processor time")
-    write_assets(output, model, tokenizer, Rows(tokenizer, sentences[-HELD_OUT_SENTENCES:]))
+    if not arguments.keep_model:
+        tokenizer = make_tokenizer(sentences)
+        train_prompts = make_prompts(sentences[:-HELD_OUT_SENTENCES], tokenizer)["prompts"]
+        rows = Rows(tokenizer, sentences[:-HELD_OUT_SENTENCES])
+        model = make_model()
+        start = time.process_time()
+        for step, loss in train(model, rows):
+            if step % 500 == 0:
+                metrics = measure(model, tokenizer, train_prompts[: N_PROMPTS // 2])
+                print(f"step {step}  loss {loss:.3f}  {metrics}", flush=True)
+        print(f"trained in {time.process_time() - start:.0f} s of processor time")
+        write_model(output / "model", model, tokenizer)
+    write_prompts(output, sentences)
 
 
 if __name__ == "__main__":

@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.methods.base import Method, Preset
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
+from sp_widget.methods.mask_training import steps_for
 from sp_widget.methods.series import EDGES, FAITHFULNESS, LOSS, REGULARIZER, VALIDATION
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.types import AblationType
 
-_RECIPE: Mapping[str, Any] = {
-    "learning_rate": 0.2,
-    "steps": 200,
-    "regularize_lambda": 1.0,
-    "lambda_schedule": "per_prompt",
-    "lambda_unit": "empty_circuit",
-    "mask_fn": "hard_concrete",
-    "dropout_p": 0.0,
-    "init_val": 0.0,
-    "tree_optimisation": True,
-}
 
-RECIPE = SubnetworkProbingConfig(**_RECIPE)
-"""What needs no tuning: see docs/results.md."""
+def recipe(dataloader: PromptDataLoader) -> SubnetworkProbingConfig:
+    """Return the settings that need no tuning: see docs/results.md.
+
+    A lambda for every prompt, so that one run serves circuits of all sizes, whatever the scale of
+    the target. Small batches take more steps.
+    """
+    steps = steps_for(dataloader)
+    return SubnetworkProbingConfig(
+        learning_rate=round(60 / steps, 4),
+        learning_rate_schedule="falling",
+        steps=steps,
+        regularize_lambda=1.0,
+        lambda_schedule="per_prompt",
+        lambda_unit="empty_circuit",
+        init_val=0.0,
+        tree_optimisation=True,
+    )
+
 
 _MASKS: Mapping[str, Any] = {
     "learning_rate": 0.1,
+    "learning_rate_schedule": "constant",
     "steps": None,
     "lambda_schedule": "constant",
     "lambda_unit": "target",
@@ -39,7 +47,6 @@ _MASKS: Mapping[str, Any] = {
 }
 
 PRESETS = (
-    Preset("recommended", "Recommended: needs no tuning", _RECIPE),
     Preset(
         "reference",
         "Reference: values documented in auto-circuit",
@@ -84,6 +91,6 @@ METHOD = Method(
     Config=SubnetworkProbingConfig,
     trainer=SubnetworkProbing,
     series=(LOSS, FAITHFULNESS, REGULARIZER, VALIDATION, EDGES),
-    recipe=RECIPE,
+    recipe=recipe,
     presets=PRESETS,
 )
