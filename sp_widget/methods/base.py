@@ -146,7 +146,8 @@ class Trainer(ABC, Generic[ConfigT]):
 
     Synchronous and, on the CPU, deterministic for a given seed and number of threads. Nothing of
     the model changes. A step happens wholly or not at all: after an error or an interrupt
-    everything is as it was before it. What is drawn depends on the seed and the number of the step alone.
+    everything is as it was before it. What is drawn depends on the seed and the number of the step
+    alone.
 
     A subclass says how many steps there are, what a step does, and what circuit and scores follow
     from `tensors`, which hold all that changes from step to step.
