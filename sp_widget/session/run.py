@@ -28,7 +28,15 @@ from sp_widget.methods.record import HardEvaluation, StepRecord, validation_prob
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
-from sp_widget.session.threads import Pace, Threads, Trial, candidates, spinning_note, use_threads
+from sp_widget.session.threads import (
+    Pace,
+    Threads,
+    Trial,
+    candidates,
+    spinning_note,
+    threads_of_process,
+    use_threads,
+)
 
 T = TypeVar("T")
 
@@ -308,7 +316,7 @@ class Run:
 
     def _choose_threads(self) -> bool:
         """Choose how many threads to use. False when the run was stopped meanwhile."""
-        self._torch_threads = torch.get_num_threads()
+        self._torch_threads = threads_of_process()
         if self._threads_wanted != "auto":
             self._use_threads(self._threads_wanted)
             return True

@@ -13,7 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from threading import Thread
+from threading import Lock, Thread
 from typing import Literal, TypeAlias, TypeVar
 
 import torch
@@ -25,10 +25,13 @@ Threads: TypeAlias = int | Literal["auto"]
 
 T = TypeVar("T")
 
-ROUNDS = 7
+ROUNDS = 12
 """Steps that a trial makes at most with each number."""
 
-SECONDS_OF_A_TRIAL = 1.0
+ROUNDS_IF_CLEAR = 3
+"""As many are enough where each step of one number was quicker than every step of the others."""
+
+SECONDS_OF_A_TRIAL = 1.5
 """After so many seconds a trial makes no further round: where steps are long, one tells enough."""
 
 HOPELESS = 2.0
@@ -73,7 +76,8 @@ class Trial:
         rounds = len(self._seconds[number])
         if rounds == 0:
             return number if len(self._seconds) > 1 else None
-        enough = rounds == ROUNDS or self.seconds > SECONDS_OF_A_TRIAL or len(hopeful) == 1
+        clear = len(hopeful) == 1 or (rounds >= ROUNDS_IF_CLEAR and self._is_clear())
+        enough = clear or rounds == ROUNDS or self.seconds > SECONDS_OF_A_TRIAL
         return None if enough else number
 
     def take(self, number: int, seconds: float) -> None:
@@ -117,6 +121,11 @@ class Trial:
             if number not in hopeless and (each or number < too_many)
         ]
 
+    def _is_clear(self) -> bool:
+        tried = [each for each in self._seconds.values() if each]
+        quickest = min(tried, key=statistics.median)
+        return all(max(quickest) < min(each) for each in tried if each is not quickest)
+
     def _medians(self) -> dict[int, float]:
         tried = {number: each for number, each in self._seconds.items() if each}
         return {number: statistics.median(each) for number, each in tried.items()}
@@ -156,7 +165,8 @@ def spinning_note(trial: Trial, environment: Mapping[str, str]) -> str:
 
 def threads_of_process() -> int:
     """Return the number that a thread which has set none gets from torch."""
-    return _in_new_thread(torch.get_num_threads)
+    with _setting:
+        return _in_new_thread(torch.get_num_threads)
 
 
 def use_threads(number: int) -> None:
@@ -165,11 +175,16 @@ def use_threads(number: int) -> None:
     torch keeps the number of every thread apart, but one that is set also becomes that of threads
     which begin later; a new thread sets it back at once.
     """
-    of_process = threads_of_process()
-    # The first call of a thread takes over what the process has; not after what is set here.
-    torch.get_num_threads()
-    torch.set_num_threads(number)
-    _in_new_thread(lambda: torch.set_num_threads(of_process))
+    with _setting:
+        of_process = _in_new_thread(torch.get_num_threads)
+        # The first call of a thread takes over what the process has; not after what is set here.
+        torch.get_num_threads()
+        torch.set_num_threads(number)
+        _in_new_thread(lambda: torch.set_num_threads(of_process))
+
+
+_setting = Lock()
+"""Held while the number of the process is not what it should be: two runs may begin together."""
 
 
 def _in_new_thread(function: Callable[[], T]) -> T:

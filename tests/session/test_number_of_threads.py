@@ -85,6 +85,16 @@ def test_a_number_is_set_for_the_calling_thread_alone() -> None:
 
 
 @pytest.mark.usefixtures("three_threads")
+def test_many_threads_at_once_leave_the_number_of_the_process() -> None:
+    threads = [threading.Thread(target=use_threads, args=(1 + i % 4,)) for i in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert settings() == (AVAILABLE, AVAILABLE)
+
+
+@pytest.mark.usefixtures("three_threads")
 def test_all_steps_use_the_number_that_was_asked_for() -> None:
     trainer = Noting(wait=lambda step, threads: 0)
     session = finished(lambda: trainer, threads=2)
@@ -138,7 +148,7 @@ def test_steps_that_become_much_slower_are_tried_again_and_it_is_noted(
 
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("fail", [0, 1, 4], ids=["done", "failed in the trial", "failed later"])
-def test_the_setting_of_the_process_is_never_touched(fail: int) -> None:
+def test_the_setting_of_the_process_stays_what_it_is(fail: int) -> None:
     seen = set()
     trainer = Noting(wait=lambda step, threads: 0.002 * threads, fail=fail)
     session = Session(lambda: trainer)

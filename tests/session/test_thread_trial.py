@@ -34,8 +34,19 @@ def test_where_there_is_one_number_nothing_is_tried() -> None:
 
 def test_numbers_are_tried_in_turn_and_the_quickest_wins() -> None:
     trial, order = tried({1: 0.03, 2: 0.02})
-    assert order == [1, 2] * 7
+    # Clear after three rounds.
+    assert order == [1, 2] * 3
     assert trial.best == 2
+
+
+def test_steps_of_varying_length_are_tried_more_often() -> None:
+    trial, order, seconds = Trial((1, 2)), [], iter([0.03, 0.04, 0.02, 0.01] * 6)
+    while (number := trial.next()) is not None:
+        order.append(number)
+        trial.take(number, next(seconds))
+    assert order == [1, 2] * 12
+    # Medians of 25 and 25 ms.
+    assert trial.best == 1
 
 
 def test_fewer_threads_win_where_more_gain_little() -> None:
