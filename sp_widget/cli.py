@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -97,6 +97,14 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def set_up_kernels(environment: MutableMapping[str, str]) -> None:
+    """Set what the demo's kernels begin with, unless the person at the terminal has set it."""
+    # A kernel of the same name that the user registered once would lack this package.
+    environment.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    # Threads that wait for each other by spinning cost much where browser and server need a core.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def _visible_files(folder: Path) -> list[Path]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(
@@ -107,8 +115,7 @@ def _visible_files(folder: Path) -> list[Path]:
 
 
 def _serve(folder: Path, port: int | None, open_browser: bool) -> None:
-    # A kernel of the same name that the user registered once would lack this package.
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    set_up_kernels(os.environ)
     try:
         from jupyterlab.labapp import LabApp
     except ImportError as error:

@@ -11,7 +11,8 @@ import math
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -143,9 +144,10 @@ ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 class Trainer(ABC, Generic[ConfigT]):
     """One run of a method: prepared, then made step by step.
 
-    Synchronous and, on the CPU, deterministic for a given seed. Nothing of the model changes. A
-    step happens wholly or not at all: after an error or an interrupt everything is as it was
-    before it. What is drawn depends on the seed and the number of the step alone.
+    Synchronous and, on the CPU, deterministic for a given seed and number of threads. Nothing of
+    the model changes. A step happens wholly or not at all: after an error or an interrupt
+    everything is as it was before it. What is drawn depends on the seed and the number of the step
+    alone.
 
     A subclass says how many steps there are, what a step does, and what circuit and scores follow
     from `tensors`, which hold all that changes from step to step.
@@ -362,6 +364,31 @@ class Trainer(ABC, Generic[ConfigT]):
             callback(record)
         return record
 
+    def rehearsal(self) -> Generator[float, None, None]:
+        """Make the next step again and again, each time undone, and yield the seconds that it took.
+
+        Before the preparation it is the first step, on the first batch alone and not validated; the
+        preparation then starts over. Nothing is left behind but the model's work buffers.
+        """
+        self._undo_half_a_step()
+        prepared = self.prepared
+        step = self.step_count + 1 if prepared else 1
+        try:
+            if not prepared:
+                with self._undone():
+                    next(self.preparation())
+                    if not self.prepared:
+                        self.begin()
+            while True:
+                with self._undone():
+                    started = time.perf_counter()
+                    self.make_step(step)
+                    seconds = time.perf_counter() - started
+                yield seconds
+        finally:
+            if not prepared:
+                self.batches, self.validation_batches, self.prepared = [], [], False
+
     def finish_step(self) -> None:
         """Bring what an interrupt left half done to its end, the evaluation after a step included.
 
@@ -548,6 +575,14 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def _live_names(self) -> list[str]:
         return [name for name, each in parameters(self.config).items() if each.live]
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        before = copies(self.tensors)
+        try:
+            yield
+        finally:
+            self._put_back(before)
 
     def _undo_half_a_step(self) -> None:
         """Put everything back as it was if the last step did not come to its end.

@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import contextlib
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -19,12 +20,23 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import torch
+
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
+from sp_widget.session.threads import (
+    Pace,
+    Threads,
+    Trial,
+    candidates,
+    spinning_note,
+    threads_of_process,
+    use_threads,
+)
 
 T = TypeVar("T")
 
@@ -47,12 +59,14 @@ class Run:
         trainer: Trainer[Any],
         number: int,
         *,
+        threads: Threads,
         on_change: Callable[[], None],
         on_end: Callable[[Trainer[Any]], None],
     ) -> None:
         self._trainer = trainer
         self._number = number
         self._n_steps = trainer.n_steps
+        self._threads_wanted: Threads = threads
         self._on_change = on_change
         self._on_end = on_end
         self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
@@ -75,6 +89,14 @@ class Run:
         self._best: HardEvaluation | None = trainer.best
         self._interventions: tuple[Intervention, ...] = ()
         self._validation_problem = ""
+        self._threads: int | None = None
+        self._threads_note = ""
+
+        # The training thread's own.
+        self._torch_threads = 1
+        """What torch would use if nobody chose."""
+        self._numbers_to_try: tuple[int, ...] = ()
+        self._pace: Pace | None = None
 
         # Held by whoever asks after the end, when no thread owns the trainer any more. Not the
         # lock above: an answer may take long, and snapshots do not wait for it. Reentrant: a
@@ -252,6 +274,8 @@ class Run:
                 best=self._best,
                 interventions=self._interventions,
                 validation_problem=self._validation_problem,
+                threads=self._threads,
+                threads_note=self._threads_note,
             )
 
     def _require(self, action: str, *states: State) -> None:
@@ -279,7 +303,7 @@ class Run:
         error: BaseException | None = None
         state: State = "stopped"
         try:
-            if self._prepare():
+            if self._choose_threads() and self._prepare():
                 self._train()
             if self._trainer.done:
                 state = "done"
@@ -289,6 +313,51 @@ class Run:
             # Whatever it is, somebody waits for it: it is raised again by wait().
             error, state = raised, "failed"
         self._end(state, error)
+
+    def _choose_threads(self) -> bool:
+        """Choose how many threads to use. False when the run was stopped meanwhile."""
+        self._torch_threads = threads_of_process()
+        if self._threads_wanted != "auto":
+            self._use_threads(self._threads_wanted)
+            return True
+        on_cpu = self._trainer.model.device.type == "cpu"
+        # Without OpenMP all threads of a process have one number.
+        if on_cpu and torch.backends.openmp.is_available() and not self._trainer.done:
+            self._numbers_to_try = candidates(self._torch_threads)
+        if len(self._numbers_to_try) > 1:
+            return self._try_threads("preparing")
+        self._use_threads(self._torch_threads)
+        return True
+
+    def _try_threads(self, active: State) -> bool:
+        """Find how many threads make a step quickest. False when the run was stopped meanwhile.
+
+        The steps are undone: what a run learns depends on the number of threads in the last bits,
+        so the number stays the same from here on, and is kept with what was done to the run.
+        """
+        trial = Trial(self._numbers_to_try)
+        with contextlib.closing(self._trainer.rehearsal()) as steps:
+            use_threads(min(self._numbers_to_try))
+            # Makes the buffers.
+            next(steps)
+            while (number := trial.next()) is not None:
+                if not self._may_go_on(active):
+                    return False
+                use_threads(number)
+                trial.take(number, next(steps))
+        self._pace = Pace(trial.seconds)
+        self._use_threads(trial.best, spinning_note(trial, os.environ))
+        return True
+
+    def _use_threads(self, number: int, note: str = "") -> None:
+        if number != torch.get_num_threads():
+            use_threads(number)
+        before = self._torch_threads if self._threads is None else self._threads
+        with self._wishes:
+            self._threads, self._threads_note = number, note
+            if number != before:
+                self._interventions += (Intervention(self._step, "threads", number),)
+        self._on_change()
 
     def _prepare(self) -> bool:
         """Compute what the steps need. False when the run was stopped meanwhile."""
@@ -314,6 +383,9 @@ class Run:
                 self._preparation = None
                 self._step_seconds.append(seconds)
             self._take_stock()
+            much_slower = self._pace is not None and self._pace.take(seconds)
+            if much_slower and not self._trainer.done and not self._try_threads("running"):
+                return
 
     def _take_stock(self, *done: Intervention) -> None:
         """Keep what others may read of the trainer, whose owner calls this."""

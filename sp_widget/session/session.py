@@ -13,6 +13,7 @@ from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session.run import Run
 from sp_widget.session.state import Snapshot, State
+from sp_widget.session.threads import Threads, check_threads
 
 T = TypeVar("T")
 
@@ -28,6 +29,11 @@ class Session:
             starts a run) in the caller's thread, so that a bad argument is raised there.
         on_end: called with the trainer on the training thread when a run is done or stopped,
             before `wait` returns. If it raises, the run has failed.
+        threads: how many threads the operations of a run use, whatever torch is set to elsewhere.
+            `"auto"`: each run tries a few numbers, up to torch's own, with steps that it undoes,
+            and takes the quickest; it tries again when steps become much slower.
+
+    Raises `ArgumentError` for another `threads`.
     """
 
     def __init__(
@@ -35,9 +41,12 @@ class Session:
         trainer_factory: Callable[[], Trainer[Any]],
         *,
         on_end: Callable[[Trainer[Any]], None] | None = None,
+        threads: Threads = "auto",
     ) -> None:
+        check_threads(threads)
         self._trainer_factory = trainer_factory
         self._on_end = on_end or (lambda trainer: None)
+        self._threads = threads
         self._listeners: tuple[Callable[[], None], ...] = ()
         # Guards the replacement of the run; a run guards itself.
         self._lock = threading.Lock()
@@ -182,7 +191,13 @@ class Session:
                 raise StateError(f"cannot {action}: the run is {self._run.state}; reset it first")
             trainer = self._trainer_factory()
             self._runs += 1
-            self._run = Run(trainer, self._runs, on_change=self._notify, on_end=self._on_end)
+            self._run = Run(
+                trainer,
+                self._runs,
+                threads=self._threads,
+                on_change=self._notify,
+                on_end=self._on_end,
+            )
             self._run.start(steps)
         self._notify()
 

@@ -22,14 +22,15 @@ ENDED: frozenset[State] = frozenset({"done", "stopped", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class Intervention:
-    """What a person did to a run on its way; needed to repeat it."""
+    """What was done to a run on its way; needed to repeat it."""
 
     step: int
     """Steps done at that time."""
     action: str
-    """The live setting that was changed, or `evaluate`, or `restore_best`."""
+    """The live setting that was changed, or `evaluate`, or `restore_best`; or `threads`, where the
+    run went on with a number of threads of its own."""
     value: float | None = None
-    """The new value of the setting; `None` for the other actions."""
+    """The new value of the setting, or the number of threads; `None` for the other actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class Snapshot:
     """What was done to the run, in order."""
     validation_problem: str = ""
     """What to say if the validation data once gave NaN or infinity; the training goes on."""
+    threads: int | None = None
+    """How many threads the operations of the run use; `None` before that is known."""
+    threads_note: str = ""
+    """What to set where threads cost time; empty: nothing."""
 
     @property
     def masks(self) -> tuple[int, int, int]:

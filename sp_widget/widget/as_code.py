@@ -42,7 +42,9 @@ def as_code(
     loaders = [names.dataloader, "config"]
     if names.validation_dataloader is not None:
         loaders.append(names.validation_dataloader)
+    sets_threads = any(each.action == "threads" for each in interventions)
     lines = [
+        *(["import torch", ""] if sets_threads else []),
         "import sp_widget as sp",
         "",
         f"method = sp.methods.get({methods.of(config).name!r})",
@@ -51,6 +53,11 @@ def as_code(
         ")",
         f"trainer = method.trainer({names.model}, {', '.join(loaders)})",
     ]
+    if sets_threads:
+        lines += [
+            "# The last bits depend on the number of threads.",
+            "threads_before = torch.get_num_threads()",
+        ]
     done = 0
     for intervention in interventions:
         if intervention.step > done:
@@ -62,6 +69,8 @@ def as_code(
         lines.append(f"{names.scores} = trainer.run()")
     else:
         lines.append(f"{names.scores} = trainer.run(until_step={stopped_at})")
+    if sets_threads:
+        lines.append("torch.set_num_threads(threads_before)")
     return "\n".join(lines) + "\n"
 
 
@@ -120,6 +129,8 @@ def _text(value: Any, model: str) -> str:
 
 
 def _line(intervention: Intervention) -> str:
+    if intervention.action == "threads":
+        return f"torch.set_num_threads({intervention.value})"
     if intervention.value is not None:
         return f"trainer.change({intervention.action}={intervention.value!r})"
     return f"trainer.{intervention.action}()"

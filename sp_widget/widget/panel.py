@@ -51,6 +51,8 @@ class Status(TypedDict):
     """Edges in the hard circuit after the last step."""
     n_edges: int
     seconds_left: float | None
+    threads: int | None
+    """How many threads the operations of the run use; `None` before that is known."""
     message: str
     """A sentence below the status line; in state `failed`, the error."""
     progress: float
@@ -71,6 +73,7 @@ def initial_status() -> Status:
         edges=None,
         n_edges=0,
         seconds_left=None,
+        threads=None,
         message="",
         progress=0.0,
         progress_label="",

@@ -50,7 +50,11 @@ class FinishedRun:
         if self.evaluations:
             text += f", hard circuit {self.evaluations[-1].faithfulness:.4g}"
         labels = {name: each.label for name, each in parameters(self.config).items()}
-        done = [_in_words(each, labels) for each in self.interventions if each.action != "evaluate"]
+        done = [
+            _in_words(each, labels)
+            for each in self.interventions
+            if each.action not in ("evaluate", "threads")
+        ]
         return "; ".join([text, *done])
 
 

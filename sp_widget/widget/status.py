@@ -21,8 +21,8 @@ def status_of(
         n_batches: of an epoch.
         n_steps: of the run that would start now; the snapshot knows those of one that has begun.
         n_edges: edges of the model.
-        message: a sentence for the person; an error, or what is wrong with the validation, comes
-            before it.
+        message: a sentence for the person; an error, what is wrong with the validation, and what
+            to set for the threads come before it.
     """
     record = snapshot.record
     n_steps = snapshot.n_steps or n_steps
@@ -34,7 +34,8 @@ def status_of(
     elif snapshot.state == "preparing":
         progress_label = "Preparing"
     error = "" if snapshot.error is None else describe(snapshot.error)
-    message = " ".join(filter(None, (error, snapshot.validation_problem, message)))
+    parts = (error, snapshot.validation_problem, snapshot.threads_note, message)
+    message = " ".join(filter(None, parts))
     return Status(
         state=snapshot.state,
         step=snapshot.step,
@@ -45,6 +46,7 @@ def status_of(
         edges=None if record is None else record.hard_edge_count,
         n_edges=n_edges,
         seconds_left=snapshot.seconds_left,
+        threads=snapshot.threads,
         message=message,
         progress=progress,
         progress_label=progress_label,

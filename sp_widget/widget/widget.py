@@ -22,6 +22,7 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session.threads import Threads, check_threads
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
 from sp_widget.widget.beginning import Beginning
@@ -66,6 +67,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         official_edges: the edges of a known circuit, to compare with.
         save_as: the notebook's variable for the scores. One that holds anything but scores is
             overwritten only after a person agreed in the panel.
+        threads: how many threads the training uses, whatever torch is set to elsewhere. `"auto"`:
+            the training tries a few numbers, up to torch's own, and takes the quickest.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -80,10 +83,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         config: MethodConfig | None = None,
         official_edges: Collection[Edge] | None = None,
         save_as: str = "prune_scores",
+        threads: Threads = "auto",
     ) -> None:
         chosen = methods.get(method) if config is None else methods.of(config)
         check_training_arguments(model, dataloader, validation_dataloader, config, chosen.Config)
         check_widget_arguments(official_edges, save_as)
+        check_threads(threads)
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
@@ -111,7 +116,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._beginning = Beginning(config, config.seed)
         self._runs = Runs()
         self._delivery = Delivery(save_as.strip())
-        self._session = Session(self._new_trainer, on_end=self._deliver)
+        self._session = Session(self._new_trainer, on_end=self._deliver, threads=threads)
         self._settings = Settings(
             config,
             self.panel,

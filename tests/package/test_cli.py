@@ -73,6 +73,19 @@ def test_a_folder_that_cannot_be_made_is_explained(
     assert in_the_way.read_text(encoding="utf-8") == "a file"
 
 
+def test_the_threads_of_the_kernels_wait_without_spinning() -> None:
+    environment: dict[str, str] = {}
+    cli.set_up_kernels(environment)
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_what_the_person_has_set_for_the_kernels_stays() -> None:
+    theirs = {"OMP_WAIT_POLICY": "ACTIVE", "JUPYTER_PREFER_ENV_PATH": "0"}
+    environment = dict(theirs)
+    cli.set_up_kernels(environment)
+    assert environment == theirs
+
+
 @pytest.mark.parametrize("port", ["-1", "65536", "eighty"])
 def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -15,6 +15,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import StateError
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
+from sp_widget.session import Intervention
 from sp_widget.types import AblationType
 from sp_widget.widget.as_code import Names, as_code, name_of
 from sp_widget.widget.widget import SubnetworkProbingWidget
@@ -115,6 +116,42 @@ def test_it_repeats_evaluations_and_the_way_back_to_the_best(
         probe.wait(PATIENCE)
         probe.restore_best()
     assert same(execute(probe.as_code()), probe.prune_scores)
+
+
+def test_it_repeats_a_run_with_a_number_of_threads_and_leaves_that_of_the_caller(
+    make_probe: MakeProbe, execute: Callable[[str], PruneScores]
+) -> None:
+    assert torch.get_num_threads() == 1
+    probe = make_probe(threads=2)
+    probe.start()
+    probe.wait(PATIENCE)
+    code = probe.as_code()
+    assert "torch.set_num_threads(2)" in code
+    assert same(execute(code), probe.prune_scores)
+    assert torch.get_num_threads() == 1
+
+
+def test_numbers_of_threads_are_set_where_the_run_set_them() -> None:
+    changes = (Intervention(0, "threads", 4), Intervention(7, "threads", 1))
+    config = SubnetworkProbingConfig()
+    code = as_code(config, Names(model="m", dataloader="d"), interventions=changes)
+    assert code == (
+        "import torch\n"
+        "\n"
+        "import sp_widget as sp\n"
+        "\n"
+        "method = sp.methods.get('subnetwork_probing')\n"
+        "config = method.Config(\n"
+        ")\n"
+        "trainer = method.trainer(m, d, config)\n"
+        "# The last bits depend on the number of threads.\n"
+        "threads_before = torch.get_num_threads()\n"
+        "torch.set_num_threads(4)\n"
+        "trainer.run(until_step=7)\n"
+        "torch.set_num_threads(1)\n"
+        "prune_scores = trainer.run()\n"
+        "torch.set_num_threads(threads_before)\n"
+    )
 
 
 def test_before_the_start_it_is_the_run_that_would_start(make_probe: MakeProbe) -> None:

@@ -68,6 +68,14 @@ def test_the_seed_that_was_drawn_is_kept_but_is_no_difference(make_probe: MakePr
     assert since_last(probe.runs, replace(CONFIG, seed=3)) == "since Run 2: the same settings"
 
 
+def test_a_number_of_threads_is_nothing_that_was_done_to_the_run(make_probe: MakeProbe) -> None:
+    probe = make_probe(threads=2)
+    run_once(probe)
+    probe.reset()
+    assert [each.action for each in probe.runs[0].interventions] == ["threads"]
+    assert "hreads" not in probe.runs[0].result
+
+
 def test_two_chosen_seeds_are_a_difference(probe: SubnetworkProbingWidget) -> None:
     run_once(probe)
     probe.reset()

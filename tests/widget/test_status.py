@@ -126,3 +126,9 @@ def test_too_little_memory_is_warned_of() -> None:
 def test_what_is_wrong_with_the_validation_is_told_beside_the_message() -> None:
     shown = status(replace(IDLE, state="running", validation_problem="NaN there."), "saved")
     assert shown["message"] == "NaN there. saved"
+
+
+def test_the_number_of_threads_is_told_and_what_to_set_where_it_costs() -> None:
+    assert status(IDLE)["threads"] is None
+    shown = status(replace(IDLE, state="running", threads=1, threads_note="Set it."), "saved")
+    assert (shown["threads"], shown["message"]) == (1, "Set it. saved")

@@ -72,6 +72,7 @@ def test_start_trains_as_the_trainer_does_and_shows_the_end(
         "edges": last.hard_edge_count,
         "n_edges": model.n_edges,
         "seconds_left": None,
+        "threads": 1,
         "message": "The scores are in .prune_scores of this widget.",
         "progress": 1.0,
         "progress_label": "",
@@ -261,6 +262,7 @@ def test_save_as_must_be_a_name_of_one_s_own(probe: SubnetworkProbingWidget) -> 
         ("official_edges", ["A0.0->Resid End"]),
         ("save_as", "class"),
         ("save_as", 3),
+        ("threads", 0),
     ],
 )
 def test_a_bad_argument_is_named(

@@ -18,6 +18,8 @@ export type Status = {
   edges: number | null;
   n_edges: number;
   seconds_left: number | null;
+  /** How many threads the operations of the run use; `None` before that is known. */
+  threads: number | null;
   /** A sentence below the status line; in state `failed`, the error. */
   message: string;
   /** From 0 to 1; of the preparation in state `preparing`, otherwise of the training. */

@@ -17,6 +17,7 @@ const FACTS: readonly { label: string; read: (status: Status) => string }[] = [
     label: "time left",
     read: (s) => (s.seconds_left === null ? UNKNOWN : formatDuration(s.seconds_left)),
   },
+  { label: "threads", read: (s) => (s.threads === null ? UNKNOWN : formatCount(s.threads)) },
 ];
 
 function outOf(count: number, total: number): string {

@@ -97,6 +97,7 @@ export const IDLE: Status = {
   edges: null,
   n_edges: 32491,
   seconds_left: null,
+  threads: null,
   message: "",
   progress: 0,
   progress_label: "",
@@ -110,6 +111,7 @@ export const RUNNING: Status = {
   loss: 1.23456,
   edges: 1234,
   seconds_left: 80,
+  threads: 2,
   progress: 0.3075,
 };
 

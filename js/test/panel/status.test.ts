@@ -7,11 +7,11 @@ afterEach(() => {
 });
 
 describe("the status line", () => {
-  it("tells state, step, epoch, loss, edges and time left", () => {
+  it("tells state, step, epoch, loss, edges, time left and threads", () => {
     const view = openPanel({ status: RUNNING });
     expect(view.role("status").textContent).toBe(
       "running, step 123 of 400, epoch 7 of 20, loss 1.235, " +
-        "edges in the circuit 1,234 of 32,491, time left 1 min 20 s",
+        "edges in the circuit 1,234 of 32,491, time left 1 min 20 s, threads 2",
     );
   });
 
