@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sp_widget.circuits.metrics import FAITHFULNESS, in_full_precision
+from sp_widget.circuits.metrics import in_full_precision
+from sp_widget.circuits.prepared import PreparedBatch
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
@@ -134,14 +135,16 @@ class Acdc(Trainer[AcdcConfig]):
         for row, edge in enumerate(tried):
             rows[row:, edge] = 1
         here = self.batches[0]
-        measure = FAITHFULNESS[self.config.faithfulness_target]
-        logits = run.run(rows)
         return [
-            measure(
-                in_full_precision(self.model.sliced(each)), here.clean_logits, here.batch
-            ).item()
-            for each in logits
+            self.faithfulness(in_full_precision(self.model.sliced(logits)), here).item()
+            for logits in run.run(rows)
         ]
+
+    def faithfulness(self, logits: Tensor, here: PreparedBatch) -> Float[Tensor, ""]:
+        """Return the chosen faithfulness; `mse` is that to the clean logits, as in auto-circuit."""
+        if self.config.faithfulness_target == "mse":
+            return (logits - here.clean_logits).square().mean()
+        return super().faithfulness(logits, here)
 
     def scores(self) -> Float[Tensor, " edges"]:
         """Return the smallest threshold so far at which each edge was removed; inf: at none."""

@@ -22,10 +22,10 @@ PLACES = {"subnetwork_probing": 30, "acdc": 4}
 """Interrupts that are tried of a method; of the others, 8."""
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "subnetwork_probing": {"epochs": 1, "dropout_p": 0.1, "learning_rate": 0.5},
-    "learned_ranking": {"epochs": 1},
-    "edge_pruning": {"epochs": 1},
-    "uniform_gradient_sampling": {"epochs": 1},
+    "subnetwork_probing": {"steps": 3, "dropout_p": 0.1, "learning_rate": 0.5},
+    "learned_ranking": {"steps": 3},
+    "edge_pruning": {"steps": 3},
+    "uniform_gradient_sampling": {"steps": 3},
     "acdc": {"thresholds": (0.01, 0.1)},
 }
 """What makes the runs short, and everything in them random."""
@@ -57,12 +57,17 @@ def moment(trainer: Trainer[Any]) -> dict[str, Any]:
 
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
+        return a.dtype == b.dtype and a.shape == b.shape and bool((_bits(a) == _bits(b)).all())
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b)
+
+
+def _bits(value: torch.Tensor) -> torch.Tensor:
+    """The bytes of a tensor: NaN stands for "not measured" in some, and is no number's equal."""
+    return value.detach().contiguous().view(-1).view(torch.uint8)
 
 
 @cache
@@ -250,7 +255,7 @@ def test_what_a_state_was_made_with_tells_models_and_data_apart() -> None:
 
 
 def test_run_warns_once_of_validation_that_is_not_finite() -> None:
-    trainer: Any = trainer_of("subnetwork_probing", epochs=2)
+    trainer: Any = trainer_of("subnetwork_probing", steps=6)
     for _ in trainer.preparation():
         pass
     faithfulness = trainer.faithfulness

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -63,21 +62,41 @@ def test_activation_magnitude(case: dict[str, Any]) -> None:
 
 @_cases("acdc")
 def test_acdc(case: dict[str, Any]) -> None:
-    """The reference visits the edges of a layer in the order of a set, so not every edge has the
-    same threshold; most have, and of each threshold about as many."""
-    scores = sp.acdc_prune_scores(
-        reference.model("comp"), reference.dataloader(), progress=False, **case["kwargs"]
+    """The reference visits the edges of a layer in the order of a set, which nobody recorded: one
+    draw of what random orders give. Its scores must look like another of ours: within the range of
+    those of eight orders, mostly equal where these agree, and as many of each threshold."""
+    expected = torch.cat([value.flatten() for _, value in sorted(_recorded(case).items())])
+    exps, bases = case["kwargs"]["tao_exps"], case["kwargs"]["tao_bases"]
+    method = sp.methods.get("acdc")
+    config = method.Config(
+        thresholds=tuple(base * 10.0**exp for base in bases for exp in exps),
+        faithfulness_target=case["kwargs"]["faithfulness_target"],
     )
-    expected = _recorded(case)
-    pairs = [
-        (ours, theirs)
-        for name in expected
-        for ours, theirs in zip(
-            scores[name].flatten().tolist(), expected[name].flatten().tolist(), strict=True
-        )
-    ]
-    same = sum(ours == pytest.approx(theirs, rel=1e-5) for ours, theirs in pairs)
-    assert same >= 0.9 * len(pairs)
-    ours, theirs = (Counter(f"{pair[side]:.3g}" for pair in pairs) for side in (0, 1))
-    assert set(ours) == set(theirs)
-    assert sum((ours - theirs).values()) <= 0.05 * len(pairs)
+    found = []
+    for seed in range(8):
+        trainer = method.trainer(reference.model("comp"), reference.dataloader(), config)
+        trainer._groups = _shuffled_within_layers(trainer.model, seed)
+        scores = trainer.run(progress=False)
+        found.append(torch.cat([value.flatten() for _, value in sorted(scores.items())]))
+    ours = torch.stack(found)
+    within = (expected >= ours.amin(0) * 0.999) & (expected <= ours.amax(0) * 1.001)
+    assert within.float().mean() >= 0.9
+    settled = (ours == ours[0]).all(0)
+    same = torch.isclose(ours[0][settled], expected[settled], rtol=1e-5)
+    assert settled.sum() >= 25
+    assert same.float().mean() >= 0.8
+    for threshold in (*config.thresholds, torch.inf):
+        counts = torch.isclose(ours, torch.tensor(threshold), rtol=1e-4).sum(1)
+        count = torch.isclose(expected, torch.tensor(threshold), rtol=1e-4).sum()
+        assert counts.min() - 3 <= count <= counts.max() + 3
+
+
+def _shuffled_within_layers(model: sp.PatchableModel, seed: int) -> list[Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    layers = sorted({edge.dest.layer for edge in model.edges}, reverse=True)
+    groups = []
+    for layer in layers:
+        edges = sorted((e for e in model.edges if e.dest.layer == layer), key=str)
+        order = torch.randperm(len(edges), generator=draw).tolist()
+        groups.append(model.graph.flat_index([edges[place] for place in order]))
+    return groups

@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.torch import load
 
 from sp_widget.errors import StateError
-from sp_widget.report.picture import DOTS_PER_INCH, Part
+from sp_widget.report.drawing import DOTS_PER_INCH
+from sp_widget.report.picture import Part
 from sp_widget.widget.export_formats import FORMATS
 from sp_widget.widget.widget import SubnetworkProbingWidget
 

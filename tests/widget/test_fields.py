@@ -30,6 +30,14 @@ LABELS = {
     "hard_circuit": "Hard circuit",
     "cache": "Cache",
     "recompute": "Recompute",
+    "steps": "Steps",
+    "learning_rate_schedule": "Learning rate schedule",
+    "lambda_schedule": "Lambda schedule",
+    "lambda_unit": "Lambda unit",
+    "expected_l0": "Expected L0",
+    "completeness_lambda": "Completeness",
+    "warm_start": "Warm start",
+    "start": "Start",
 }
 
 UNUSUAL = SubnetworkProbingConfig(
@@ -49,6 +57,13 @@ UNUSUAL = SubnetworkProbingConfig(
     hard_circuit="top_k",
     cache="host",
     recompute=True,
+    steps=7,
+    learning_rate_schedule="falling",
+    lambda_schedule="exponential",
+    lambda_unit="empty_circuit",
+    expected_l0=True,
+    completeness_lambda=0.5,
+    warm_start=True,
 )
 
 
@@ -93,9 +108,9 @@ def test_without_validation_data_its_fields_say_that_they_are_of_no_use() -> Non
     assert not any(field["unavailable"] for field in fields_for(SubnetworkProbingConfig()))
 
 
-def test_only_learning_rate_and_lambda_may_change_while_training() -> None:
+def test_only_learning_rate_and_weights_may_change_while_training() -> None:
     live = {field["name"] for field in fields_for(SubnetworkProbingConfig()) if field["live"]}
-    assert live == {"learning_rate", "regularize_lambda"}
+    assert live == {"learning_rate", "regularize_lambda", "completeness_lambda"}
 
 
 def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
@@ -118,6 +133,10 @@ def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
         "mask_fn": ["hard_concrete", "sigmoid", "none"],
         "hard_circuit": ["threshold", "top_k"],
         "cache": list(CACHE_MODES),
+        "learning_rate_schedule": ["constant", "falling"],
+        "lambda_schedule": ["constant", "linear", "exponential", "per_prompt"],
+        "lambda_unit": ["target", "empty_circuit"],
+        "start": ["none", "whole_model", "empty"],
     }
     assert {name: fields[name]["value"] for name in choices} == {
         "faithfulness_target": "logit_diff_percent",
@@ -125,6 +144,10 @@ def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
         "mask_fn": "none",
         "hard_circuit": "top_k",
         "cache": "host",
+        "learning_rate_schedule": "falling",
+        "lambda_schedule": "exponential",
+        "lambda_unit": "empty_circuit",
+        "start": "none",
     }
 
 

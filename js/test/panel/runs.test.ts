@@ -35,7 +35,7 @@ describe("the finished runs", () => {
     expect([...view.el.querySelectorAll("summary")].map((each) => each.textContent)).toContain(
       "Runs (2)",
     );
-    const rows = [...view.el.querySelectorAll("li")].map((row) => row.textContent);
+    const rows = [...view.el.querySelectorAll(".sp-run-row")].map((row) => row.textContent);
     expect(rows[0]).toContain("400 steps, 31 edges");
     expect(rows[1]).toContain("since Run 1: Lambda 10 → 30");
     expect(rows[1]).toContain(".runs[1].prune_scores");
@@ -79,6 +79,6 @@ describe("the finished runs", () => {
     control(view, "Delete dear").focus();
     view.model.set("runs", [FIRST]);
     expect(document.activeElement?.textContent).toBe("Runs (1)");
-    expect(view.el.querySelectorAll("li")).toHaveLength(1);
+    expect(view.el.querySelectorAll(".sp-run-row")).toHaveLength(1);
   });
 });

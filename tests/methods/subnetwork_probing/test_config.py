@@ -97,6 +97,15 @@ def test_defaults_are_those_of_the_reference() -> None:
         "hard_circuit": "threshold",
         "cache": "auto",
         "recompute": False,
+        # Not in the reference: as if they were not there.
+        "steps": None,
+        "learning_rate_schedule": "constant",
+        "lambda_schedule": "constant",
+        "lambda_unit": "target",
+        "expected_l0": False,
+        "completeness_lambda": 0.0,
+        "warm_start": False,
+        "start": None,
     }
     assert SubnetworkProbingConfig.problems(vars(config)) == {}
 
