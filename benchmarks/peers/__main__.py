@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -24,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.footprint import KEPT_HEAP
-from benchmarks.peers.environment import ROOT, reference_python
+from benchmarks.peers.environment import ROOT, SCRIPT, reference_python, run
 from benchmarks.shapes import SHAPES, Shape, dataloader
 
 _AGREEMENT = 1e-3
@@ -67,8 +65,8 @@ def peers() -> list[Peer]:
 def prepare(folder: Path, shape: Shape, batches: int, python: Path) -> None:
     """Weights in both forms, and prompts."""
     here, checkpoint = [sys.executable, "-m"], str(folder / "checkpoint")
-    _run([*here, "benchmarks.checkpoint", checkpoint, json.dumps(asdict(shape))])
-    _run([python, _SCRIPT, "convert", folder])
+    run([*here, "benchmarks.checkpoint", checkpoint, json.dumps(asdict(shape))])
+    run([python, SCRIPT, "convert", folder])
     dataset = dataloader(shape, batches).dataset
     names = {"clean_prompts": "clean", "corrupt_prompts": "corrupt"}
     names |= {name: name for name in ("answers", "wrong_answers")}
@@ -81,9 +79,9 @@ def prepare(folder: Path, shape: Shape, batches: int, python: Path) -> None:
 
 def measure(peer: Peer, folder: Path, python: Path, settings: dict[str, Any]) -> None:
     """Train in a new process, and add its figures to the peer's."""
-    command = [python, _SCRIPT, "train"] if peer.is_reference else _OURS
+    command = [python, SCRIPT, "train"] if peer.is_reference else _OURS
     text = json.dumps({**settings, "name": peer.name, "einsum": peer.einsum})
-    out = _run([*command, folder, text], KEPT_HEAP if peer.kept_heap else {})
+    out = run([*command, folder, text], KEPT_HEAP if peer.kept_heap else {})
     found = json.loads(out.splitlines()[-1])
     stamps = found["stamps"]
     # The first step comes with the preparation, and the second still warms up.
@@ -98,21 +96,7 @@ def scores(folder: Path, peer: Peer) -> torch.Tensor:
     return torch.cat([found[name].flatten() for name in sorted(found)])
 
 
-_SCRIPT = Path(__file__).with_name("reference.py")
 _OURS = [sys.executable, "-m", "benchmarks.peers.ours"]
-
-
-def _run(command: list[Any], environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        [str(part) for part in command],
-        env={**os.environ, **(environment or {})},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stderr}")
-    return done.stdout
 
 
 def table(rows: list[Peer]) -> str:

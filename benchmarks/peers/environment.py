@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("reference.py")
+"""Runs in that environment."""
 
 REQUIREMENTS = (
     "transformer-lens==2.18.0",
@@ -42,3 +46,17 @@ def _torch() -> str:
     if found is None:
         raise RuntimeError("constraints.txt does not pin torch")
     return found.group()
+
+
+def run(command: list[Any], environment: dict[str, str] | None = None) -> str:
+    """What the command prints, run from the repository's root. `environment` is added to ours."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **(environment or {})},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stderr}")
+    return done.stdout

@@ -3,7 +3,8 @@
     python reference.py convert FOLDER            # FOLDER/checkpoint -> FOLDER/hooked.pt
     python reference.py train FOLDER SETTINGS     # SETTINGS: JSON, see `__main__.py`
 
-`train` writes FOLDER/scores-NAME.pt and prints a line of JSON.
+`train` writes FOLDER/scores-NAME.pt and prints a line of JSON. With `keep_every` among the
+settings it also writes FOLDER/kept-NAME.pt: the scores every so many steps, and some logits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import textwrap
 import time
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,24 @@ import torch
 
 STAMPS: list[float] = []
 """When each optimiser step was done."""
+PROCESSOR: list[float] = []
+"""How much of the processor's time this process had used by then, in seconds."""
+MASKS: list[list[torch.Tensor]] = []
+"""The parameters of the masks every `TimedAdam.keep_every` steps."""
 
 
 class TimedAdam(torch.optim.Adam):
     """Adam, and a time stamp after each step."""
 
+    keep_every: int | None = None
+
     def step(self, *arguments: Any, **options: Any) -> Any:
         result = super().step(*arguments, **options)
         STAMPS.append(time.perf_counter())
+        PROCESSOR.append(time.process_time())
+        if self.keep_every is not None and len(STAMPS) % self.keep_every == 0:
+            # Some thousand numbers: no time worth taking off.
+            MASKS.append([each.detach().clone() for each in self.param_groups[0]["params"]])
         return result
 
 
@@ -62,7 +74,7 @@ def convert(folder: Path) -> None:
     from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
     from transformers import GPT2LMHeadModel
 
-    original = GPT2LMHeadModel.from_pretrained(folder / "checkpoint")
+    original = GPT2LMHeadModel.from_pretrained(folder / "checkpoint", torch_dtype=torch.float32)
     torch.save(convert_gpt2_weights(original, config_of(folder)), folder / "hooked.pt")
 
 
@@ -114,10 +126,27 @@ def train(folder: Path, settings: dict[str, Any]) -> None:
     prompts = torch.load(folder / "prompts.pt", weights_only=True)
     dataset = PromptDataset(**prompts)
     loader = PromptDataLoader(dataset, seq_len=None, diverge_idx=0, batch_size=settings["batch"])
+    TimedAdam.keep_every = settings.get("keep_every")
+    torch.manual_seed(settings.get("seed", 0))
+    began = {"began": time.perf_counter(), "processor_began": time.process_time()}
     scores = subnetwork_probing_prune_scores(model, loader, None, **settings["training"])
     torch.save(scores, folder / f"scores-{settings['name']}.pt")
+    if TimedAdam.keep_every is not None:
+        sign = -1 if settings["training"]["tree_optimisation"] else 1
+        kept = {
+            "scores": [scores_of(scores.keys(), masks, sign) for masks in MASKS],
+            "logits": model(next(iter(loader)).clean)[model.out_slice].detach(),
+        }
+        torch.save(kept, folder / f"kept-{settings['name']}.pt")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"stamps": STAMPS, "peak_bytes": peak, "edges": len(model.edges)}))
+    stamps = {"stamps": STAMPS, "processor": PROCESSOR, **began}
+    print(json.dumps({**stamps, "peak_bytes": peak, "edges": len(model.edges)}))
+
+
+def scores_of(names: Iterable[str], masks: list[torch.Tensor], sign: int) -> dict[str, Any]:
+    """What the reference returns for these parameters: see the end of its function."""
+    extreme = abs(max((-sign * each).max().item() for each in masks))
+    return {name: extreme + sign * each for name, each in zip(names, masks, strict=True)}
 
 
 if __name__ == "__main__":

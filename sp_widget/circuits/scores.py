@@ -152,6 +152,13 @@ def scores_from_parameters(
     return extreme.abs() + sign * theta
 
 
+def finite(scores: Float[Tensor, " edges"]) -> Float[Tensor, " edges"]:
+    """Return scores to draw: an infinite one ("never removed") is twice the largest finite one."""
+    known = scores[scores.isfinite()].abs()
+    beyond = 2 * known.max().item() if known.numel() and known.max() > 0 else 1.0
+    return torch.nan_to_num(scores, nan=torch.nan, posinf=beyond, neginf=-beyond)
+
+
 def largest(importance: Float[Tensor, " edges"], k: int) -> Bool[Tensor, " edges"]:
     """Return the `k` edges of largest importance, or all where there are fewer; of equal ones the
     earlier.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.paths import is_causal, output_positions
+from sp_widget.circuits.scores import finite
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph, DestModule
@@ -149,9 +150,9 @@ def structure(
 
 
 def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
-    """The scores of all edges in flat order, as 32-bit floats.
+    """Return the scores of all edges in flat order, as 32-bit floats; see `finite`.
 
-    Raises `ArgumentError` for scores of another model, and for any that is not finite.
+    Raises `ArgumentError` for scores of another model, and for any that is not a number.
     """
     wanted = {module.name: module.mask_shape(graph.seq_len) for module in graph.modules}
     try:
@@ -163,9 +164,9 @@ def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
         raise ArgumentError(
             "prune_scores", f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd)
         )
-    flat = graph.flatten(dict(prune_scores)).detach().to("cpu", torch.float32)
-    if not flat.isfinite().all():
-        raise ArgumentError("prune_scores", "finite numbers", flat[~flat.isfinite()][0].item())
+    flat = finite(graph.flatten(dict(prune_scores)).detach().to("cpu", torch.float32))
+    if flat.isnan().any():
+        raise ArgumentError("prune_scores", "numbers", "nan")
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
 
 

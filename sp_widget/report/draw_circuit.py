@@ -137,7 +137,8 @@ def _sample(label: str, colour: str, width: float, dash: Dash = ()) -> Line2D:
 
 def _weight(score: float, strongest: float) -> tuple[str, float]:
     """Colour and width of a score: strong ones are dark and thick, negative ones have their own."""
-    share = abs(score) / strongest if strongest else 0.0
+    # An infinite score is drawn like the strongest one.
+    share = min(1.0, abs(score) / strongest) if strongest else 0.0
     colour = SECOND if score < 0 else BRAND
     low, high = mixed(colour, 0.38, GROUND), mixed(colour, 0.72, TEXT)
     return mixed(high, share, low), THIN + (THICK - THIN) * share

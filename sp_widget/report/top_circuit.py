@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
-from sp_widget.circuits.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores, finite
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
@@ -99,5 +99,5 @@ def top_circuit(
         TopEdge(edge, place, edge.prune_score(scores).item(), False, "miss")
         for edge, place in zip(missed, graph.flat_index(missed).tolist(), strict=True)
     ]
-    strongest = max((abs(score) for _, score in scores.top(1)), default=0.0)
+    strongest = finite(graph.flatten(dict(prune_scores)).detach()).abs().max().item()
     return TopCircuit(edges, n_edges, strongest, known is not None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sp_widget import methods
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import Method, MethodConfig, Preset
 from sp_widget.methods.estimate import estimate, preflight
 from sp_widget.methods.parameter import parameters
@@ -26,6 +28,7 @@ class Settings:
 
     Args:
         config: what the fields show at first, and again when a person comes back to its method.
+        official_edges: the known circuit, which one method takes as its scores.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class Settings:
         model: PatchableModel,
         dataloader: PromptDataLoader,
         validation_dataloader: PromptDataLoader | None,
+        official_edges: frozenset[Edge] | None = None,
     ) -> None:
         self._given = config
+        self._official_edges = official_edges
         self._form = Form.of(config)
         self._kept: dict[str, Form] = {}
         """The forms of the methods that a person left, by name."""
@@ -86,7 +91,14 @@ class Settings:
             raise StateError("cannot choose a method: reset the run first")
         method = methods.get(name)
         self._kept[self.method.name] = self._form
-        self._form = self._kept.get(name) or Form.of(method.first_config(self._dataloader))
+        self._form = self._kept.get(name) or Form.of(self._first_config(method))
+
+    def _first_config(self, method: Method) -> MethodConfig:
+        config: MethodConfig = method.first_config(self._dataloader)
+        if self._official_edges and "official_edges" in parameters(config):
+            known: dict[str, Any] = {"official_edges": self._official_edges}
+            return replace(config, **known)
+        return config
 
     def take_preset(self, name: str) -> None:
         """A person chose a preset. Raises `StateError` while a run is under way."""

@@ -99,6 +99,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             methods=[
                 MethodOption(value=each.name, label=each.title, summary=each.summary)
                 for each in map(methods.get, methods.names())
+                # The truth is no choice where nobody knows it.
+                if self.official_edges or each.name != "ground_truth"
             ],
             save_as=save_as,
         )
@@ -122,6 +124,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             model,
             dataloader,
             validation_dataloader,
+            self.official_edges,
         )
         self._screen = Screen(
             self.panel,

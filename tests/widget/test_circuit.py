@@ -222,11 +222,20 @@ def test_scores_of_another_model_are_refused(
     assert view.scores == b""
 
 
-@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_scores_that_cannot_be_drawn_are_refused(model: PatchableModel, odd: float) -> None:
-    scores = scores_of(model, torch.full((model.n_edges,), odd))
-    with pytest.raises(ArgumentError, match=f"prune_scores: wanted finite numbers, got {odd}"):
+def test_scores_that_are_no_numbers_are_refused(model: PatchableModel) -> None:
+    scores = scores_of(model, torch.full((model.n_edges,), torch.nan))
+    with pytest.raises(ArgumentError, match="prune_scores: wanted numbers, got 'nan'"):
         CircuitView(model, prune_scores=scores)
+
+
+def test_an_infinite_score_is_drawn_beyond_all_others(model: PatchableModel) -> None:
+    """ACDC's, of an edge that no threshold removed."""
+    values = torch.full((model.n_edges,), 0.25)
+    values[3] = torch.inf
+    sent = CircuitView(model, prune_scores=scores_of(model, values)).scores
+    drawn = torch.frombuffer(bytearray(sent), dtype=torch.float32)
+    assert drawn[3] == 0.5
+    assert (drawn.sort().values[:-1] == 0.25).all()
 
 
 @pytest.mark.parametrize("n_edges", [-1, 10**9, 1.5, True])

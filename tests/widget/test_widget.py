@@ -338,3 +338,17 @@ def test_everybody_at_once(make_probe: MakeProbe) -> None:
     snapshot = probe._session.snapshot()
     if snapshot.state != "running":
         assert (status["state"], status["step"]) == (snapshot.state, snapshot.step)
+
+
+def test_the_known_circuit_is_a_choice_where_it_is_known(make_probe: MakeProbe) -> None:
+    unknown = make_probe()
+    assert "ground_truth" not in [each["value"] for each in unknown.panel.methods]
+    model = unknown._model
+    known = frozenset(sorted(model.edges, key=str)[:4])
+    probe = make_probe(official_edges=known)
+    assert "ground_truth" in [each["value"] for each in probe.panel.methods]
+    probe.panel._handle_message(None, {"type": "method", "method": "ground_truth"}, [])
+    probe.start()
+    probe.wait(PATIENCE)
+    found = {edge for edge in model.edges if edge.prune_score(probe.prune_scores) > 0}
+    assert found == known
