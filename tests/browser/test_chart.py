@@ -299,7 +299,7 @@ def test_earlier_runs_and_evaluations_have_names_and_nothing_is_out_of_reach(
         "chart.show_evaluations([HardEvaluation(n, 60, 0.9 + 1 / n**0.5, 0.2) "
         "for n in range(20, 201, 20)])"
     )
-    for name in ("Loss, run 1", "Loss, run 2", "Hard circuit, held-out data"):
+    for name in ("Loss, run 1", "Loss, run 2", "Hard circuit, validation data"):
         expect(chart.get_by_label(name)).to_be_checked()
     expect(chart.locator("path.dot")).to_have_count(10)
     chart.scroll_into_view_if_needed()
