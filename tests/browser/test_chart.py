@@ -19,8 +19,8 @@ pytestmark = pytest.mark.browser
 # Loss and edges fall; the loss has a spike at step 5,000.
 MAKE_CHART = """
 import time
+from sp_widget import methods
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.series import series_for
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.past_run import PastRun
 
@@ -28,9 +28,8 @@ def records(first, last, scale=1.0):
     return [
         StepRecord(
             step=n, epoch=1, loss=50.0 if n == 5000 else scale * (4 / n**0.3 + n % 7 / 20),
-            faithfulness=scale * 2 / n**0.2, regularizer=0.2 / n**0.5, validation=1.5 / n**0.1,
-            validation_hard=None, soft_edge_count=40.0, hard_edge_count=40 + 400 // n,
-            accuracy=None, learning_rate=0.1, regularize_lambda=10.0, seconds=0.01,
+            hard_edge_count=40 + 400 // n, seconds=0.01, validation=1.5 / n**0.1,
+            terms={"faithfulness": scale * 2 / n**0.2, "penalty": 2 / n**0.5},
         )
         for n in range(first, last + 1)
     ]
@@ -39,7 +38,7 @@ class Probe:
     def close(self):
         chart.close()
 
-chart, probe = Chart(series_for(True)), Probe()
+chart, probe = Chart(methods.get("subnetwork_probing").series_for(True)), Probe()
 def show(first, last):
     chart.append(records(first, last))
     chart.draw()
@@ -300,7 +299,7 @@ def test_earlier_runs_and_evaluations_have_names_and_nothing_is_out_of_reach(
         "chart.show_evaluations([HardEvaluation(n, 60, 0.9 + 1 / n**0.5, 0.2) "
         "for n in range(20, 201, 20)])"
     )
-    for name in ("Loss, run 1", "Loss, run 2", "Hard circuit, held-out data"):
+    for name in ("Loss, run 1", "Loss, run 2", "Hard circuit, validation data"):
         expect(chart.get_by_label(name)).to_be_checked()
     expect(chart.locator("path.dot")).to_have_count(10)
     chart.scroll_into_view_if_needed()
