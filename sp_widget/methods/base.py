@@ -30,7 +30,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, NonFiniteLossError, StateError
 from sp_widget.methods.arguments import check_training_arguments
-from sp_widget.methods.best import Best, copies
+from sp_widget.methods.best import Best
 from sp_widget.methods.checkpoint import read_state
 from sp_widget.methods.fingerprint import (
     fingerprint_of_graph,
@@ -604,6 +604,11 @@ class Trainer(ABC, Generic[ConfigT]):
 def _settled(value: Any) -> str:
     # A set has no order of its own.
     return str(sorted(map(str, value))) if isinstance(value, frozenset) else repr(value)
+
+
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies that the next step does not change."""
+    return {name: value.detach().clone() for name, value in tensors.items()}
 
 
 def settings_of(Config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:

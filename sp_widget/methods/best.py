@@ -34,9 +34,6 @@ class Best:
         """
         # A NaN is never below anything.
         limit = math.inf if self.evaluation is None else objective(self.evaluation)
-        return Best(evaluation, copies(tensors)) if objective(evaluation) < limit else self
-
-
-def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies, without history, of tensors by name."""
-    return {name: value.detach().clone() for name, value in tensors.items()}
+        if not objective(evaluation) < limit:
+            return self
+        return Best(evaluation, {name: value.detach().clone() for name, value in tensors.items()})

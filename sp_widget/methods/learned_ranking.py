@@ -26,7 +26,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.methods.base import Method, settings_of
-from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig, steps_for
+from sp_widget.methods.mask_training import MaskTrainer, MaskTrainingConfig, steps_for, target_for
 from sp_widget.methods.parameter import number
 from sp_widget.methods.ranking import circuit_size
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION
@@ -152,6 +152,7 @@ def recipe_settings(dataloader: PromptDataLoader) -> dict[str, Any]:
     """Return the settings that need no tuning: see docs/results.md."""
     steps = steps_for(dataloader)
     return {
+        "faithfulness_target": target_for(dataloader),
         "steps": steps,
         "learning_rate": round(40 / steps, 4),
         "learning_rate_schedule": "falling",

@@ -22,6 +22,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import NonFiniteLossError
 from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.parameter import choice, number, switch, whole_number
+from sp_widget.types import FaithfulnessTarget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,13 @@ def steps_for(dataloader: PromptDataLoader) -> int:
     """Return as many steps as masks need with these batches: 200, or 6,400 prompts in all."""
     n_prompts = len(next(iter(dataloader)).clean)
     return max(200, math.ceil(6400 / n_prompts))
+
+
+def target_for(dataloader: PromptDataLoader) -> FaithfulnessTarget:
+    """Return the target that fits the answers: `mse` where they are numbers, and not tokens."""
+    answers = next(iter(dataloader)).answers
+    first = answers if isinstance(answers, Tensor) else answers[0]
+    return "mse" if first.is_floating_point() else "kl_div"
 
 
 ConfigT = TypeVar("ConfigT", bound=MaskTrainingConfig)

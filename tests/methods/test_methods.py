@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import sp_widget as sp
 from sp_widget.circuits.metrics import kl_div
@@ -163,7 +164,8 @@ def test_ugs_masks_are_certain_but_for_a_window_of_the_right_probability() -> No
 def test_eap_ig_of_the_inputs_is_the_attribution_written_out() -> None:
     """From plain runs with interpolated embeddings alone: what each destination reads gets a
     gradient by a finite difference along (corrupt - clean) of each source."""
-    model = sp.patchable_model(model_kinds.bridge("gpt2").double())
+    in_float64 = nn.Module.to(copy.deepcopy(model_kinds.bridge("gpt2")), torch.float64)
+    model = sp.patchable_model(in_float64)
     loader = model_kinds.dataloader(batch_size=3, n_prompts=3)
     method = sp.methods.get("eap_ig")
     trainer = method.trainer(model, loader, method.Config(points=3, seed=0))
@@ -203,7 +205,6 @@ def test_eap_ig_of_the_inputs_is_the_attribution_written_out() -> None:
             expected[edge] += (up - down) / (2 * step) / 3
     places = torch.arange(0, model.n_edges, 7)
     torch.testing.assert_close(ours[places], expected[places], rtol=1e-3, atol=1e-5)
-    model_kinds.bridge("gpt2").float()
 
 
 def test_acdc_removes_an_edge_exactly_when_little_is_lost() -> None:

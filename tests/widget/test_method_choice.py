@@ -25,7 +25,9 @@ def message(probe: SubnetworkProbingWidget) -> str:
 
 
 def test_every_method_is_offered_with_what_it_is_for(probe: SubnetworkProbingWidget) -> None:
-    assert [each["value"] for each in probe.panel.methods] == list(methods.names())
+    assert [each["value"] for each in probe.panel.methods] == [
+        name for name in methods.names() if name != "ground_truth"
+    ]
     assert all(each["summary"].endswith(".") for each in probe.panel.methods)
     assert probe.panel.method == "subnetwork_probing"
 

@@ -8,7 +8,7 @@ from typing import Any
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.methods.base import Method, Preset
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
-from sp_widget.methods.mask_training import steps_for
+from sp_widget.methods.mask_training import steps_for, target_for
 from sp_widget.methods.series import EDGES, FAITHFULNESS, LOSS, REGULARIZER, VALIDATION
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
@@ -23,6 +23,7 @@ def recipe(dataloader: PromptDataLoader) -> SubnetworkProbingConfig:
     """
     steps = steps_for(dataloader)
     return SubnetworkProbingConfig(
+        faithfulness_target=target_for(dataloader),
         learning_rate=round(60 / steps, 4),
         learning_rate_schedule="falling",
         steps=steps,

@@ -23,13 +23,14 @@ from sp_widget.methods.mask_training import MaskTrainer
 from sp_widget.methods.ranking import circuit_size_of, share_of_ranks
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.hard_circuit import chosen, sparsity_of
-from sp_widget.methods.subnetwork_probing.regularizer import (
+from sp_widget.methods.subnetwork_probing.sparsity import (
+    chosen,
     draw_prices,
     log_odds_at,
     regularizer,
     share_of_lambda,
     soft_edge_count,
+    sparsity_of,
 )
 from sp_widget.types import AblationType
 

@@ -18,7 +18,7 @@ from sp_widget.errors import StateError
 from sp_widget.methods.best import Best
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.hard_circuit import chosen, sparsity_of, thresholded
+from sp_widget.methods.subnetwork_probing.sparsity import chosen, sparsity_of, thresholded
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
-from sp_widget.methods.subnetwork_probing.regularizer import regularizer, soft_edge_count
+from sp_widget.methods.subnetwork_probing.sparsity import regularizer, soft_edge_count
 
 THETA = [-2.0, 0.0, 1.0, 3.0]
 
