@@ -5,30 +5,35 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from sp_widget.methods.parameter import parameters
+from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from tests.browser.panel import Panel
 from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 
-MAIN = ("Learning rate", "Epochs", "Lambda", "Circuit size", "Faithfulness target", "Ablation")
-MORE = ("Mask function", "Dropout", "Initial mask value", "Avoid lambda", "Seed")
-"""Of the settings that can be used without validation data."""
-NEED_VALIDATION = ("Evaluate every", "Hard circuit")
 
-
-def documented(*fields: str) -> list[str]:
-    """Fields, each after the link to what the documentation says of it."""
-    return [name for field in fields for name in (f"{field} in the documentation", field)]
+def settings(group: str) -> list[str]:
+    """The settings of a group, each after the link to what the documentation says of it; only the
+    link where a setting cannot be used without validation data."""
+    names = []
+    for each in parameters(SubnetworkProbingConfig).values():
+        if each.group != group or each.kind == "code":
+            continue
+        names.append(f"{each.label} in the documentation")
+        if not each.needs_validation:
+            names.append(each.label)
+    return names
 
 
 CONTROLS = [
     "Settings",
+    "Method",
+    "What the methods are for",
     "Preset",
-    *documented(*MAIN),
+    *settings("main"),
     "More settings",
-    *documented(*MORE),
-    *(f"{field} in the documentation" for field in NEED_VALIDATION),
-    *documented("Tree optimisation"),
+    *settings("more"),
     "Estimate time",
     "Save scores as",
     "Runs",
@@ -55,7 +60,7 @@ def focused(panel: Panel) -> str:
 def tab_through(panel: Panel) -> list[str]:
     """Press Tab until the focus has been in the panel and has left it; the names on the way."""
     names: list[str] = []
-    for _ in range(60):
+    for _ in range(120):
         panel.page.keyboard.press("Tab")
         name = focused(panel)
         if name:
@@ -66,7 +71,7 @@ def tab_through(panel: Panel) -> list[str]:
 
 
 def tab_to(panel: Panel, name: str) -> None:
-    for _ in range(60):
+    for _ in range(120):
         if focused(panel) == name:
             return
         panel.page.keyboard.press("Tab")

@@ -37,7 +37,7 @@ LABELS = {
     "expected_l0": "Expected L0",
     "completeness_lambda": "Completeness",
     "warm_start": "Warm start",
-    "start": "Start",
+    "start": "Starting circuit",
 }
 
 UNUSUAL = SubnetworkProbingConfig(

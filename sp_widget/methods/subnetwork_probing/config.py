@@ -87,7 +87,7 @@ class SubnetworkProbingConfig(MaskTrainingConfig):
     )
     start: Literal["whole_model", "empty"] | None = choice(
         None,
-        "Start",
+        "Starting circuit",
         "Whether every edge is in the circuit before the first step, or none. As the initial "
         "mask value says: its sign decides.",
         {

@@ -34,7 +34,7 @@ from sp_widget.methods.subnetwork_probing.sparsity import (
 )
 from sp_widget.types import AblationType
 
-STEPS_BETWEEN_SIZES = 2
+STEPS_BETWEEN_SIZES = 4
 """Every so many steps the ranking is measured at one size: a run without gradient."""
 
 
