@@ -29,17 +29,11 @@ import torch
 
 import sp_widget as sp
 from sp_widget.circuits.metrics import FAITHFULNESS
+from sp_widget.methods.faithfulness_curve import sizes_of
 
-N_SIZES = 16
 LEFT_OUT = ("ground_truth",)
 DRAW_NOTHING = ("mask_gradient", "eap_ig", "acdc", "activation_magnitude", "weight_magnitude")
 """Methods that give the same with every seed: one run is enough."""
-
-
-def log_sizes(n_edges: int) -> list[int]:
-    """Return about `N_SIZES` sizes from 1 to all edges, evenly on a log axis."""
-    steps = range(N_SIZES)
-    return sorted({round(math.exp(s / (N_SIZES - 1) * math.log(n_edges))) for s in steps})
 
 
 @torch.no_grad()
@@ -47,7 +41,7 @@ def log_area(task: Any, scores: sp.PruneScores) -> float:
     """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
     model = task.model
     measure = FAITHFULNESS["mse" if task.config.faithfulness_target == "mse" else "kl_div"]
-    sizes = log_sizes(model.n_edges)
+    sizes = sizes_of(model.n_edges)
     outputs = sp.run_circuits(
         model, task.test_loader, sizes, scores, patch_type=sp.PatchType.TREE_PATCH
     )
