@@ -30,7 +30,7 @@ MESSAGES_PER_UPDATE = 1
 
 
 class Chart:
-    """A bqplot figure with one line per series, controls, a legend with figures and a table.
+    """A bqplot figure with one line per series, controls, a legend with numbers and a table.
 
     Its methods may be called from any thread. Whatever they change is changed under the lock of
     its tools.
@@ -56,7 +56,7 @@ class Chart:
             layout=ipywidgets.Layout(width="100%", height=HEIGHT, min_width="0"),
         )
         self.tools = ChartTools(parts={**vars(scales), **self._axes}, margins=MARGINS)
-        """The widget with the controls and the figures."""
+        """The widget with the controls and the numbers."""
         self.view = ipywidgets.VBox(
             [self.tools, self._figure], layout=ipywidgets.Layout(width="100%")
         )

@@ -1,4 +1,4 @@
-"""The chart as figures and in words, for those who cannot see it and those who want numbers."""
+"""The chart as numbers and in words, for those who cannot see it and those who want numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All of the chart but its picture: controls, read-out, legend with figures, and a table.
+"""All of the chart but its picture: controls, read-out, legend with numbers, and a table.
 
 The view is TypeScript (`js/src/chart/`). It also puts the points into the marks of the bqplot
 figure, so that zooming, smoothing and log axes work at once, however busy the kernel is. Here

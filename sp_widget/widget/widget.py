@@ -32,7 +32,7 @@ from sp_widget.widget.comm_routing import deliver_where_addressed, responsivenes
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery
-from sp_widget.widget.panel import ControlPanel, MethodOption
+from sp_widget.widget.panel import ControlPanel, MethodOption, Tab
 from sp_widget.widget.panel_requests import PanelRequests
 from sp_widget.widget.publisher import Publisher
 from sp_widget.widget.runs import FinishedRun, Runs
@@ -157,13 +157,17 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 "stop": self.stop,
                 "reset": self.reset,
                 "restore_best": self.restore_best,
+                "code": self._show_code,
             },
             wake=self._publisher.wake,
         )
+        stage = ipywidgets.Box([self.chart.view, self.circuit])
+        stage.add_class("sp-stage")
         super().__init__(
-            [self.panel, self.chart.view, self.circuit, self.export],
-            layout=ipywidgets.Layout(width="100%", min_width="0"),
+            [self.panel, stage], layout=ipywidgets.Layout(width="100%", min_width="0")
         )
+        self.add_class("sp-cockpit")
+        self.add_tab("export", "Export", self.export)
 
         deliver_where_addressed(self.panel.comm)
         self.panel.update(responsive=responsiveness_note())
@@ -173,6 +177,24 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._session.subscribe(self._kept.look)
         self._settings.show()
         self._publish()
+
+    def add_tab(self, name: str, label: str, content: ipywidgets.DOMWidget) -> None:
+        """Show a widget of yours as one more tab below chart and circuit, the last one.
+
+        Args:
+            name: tells the tabs apart; letters, digits and hyphens.
+            label: what is written on the tab.
+
+        Raises `ArgumentError` for a name that another tab has.
+        """
+        with self._lock:
+            tabs = self.panel.tabs
+            if not name.replace("-", "").isalnum() or name in [tab["name"] for tab in tabs]:
+                raise ArgumentError("name", "letters, digits and hyphens that no tab has", name)
+            content.add_class("sp-tab")
+            content.add_class(f"sp-tab-{name}")
+            self.children = (*self.children, content)
+            self.panel.update(tabs=[*tabs, Tab(name=name, label=label)])
 
     # What a person in the panel and code in a cell can do.
 
@@ -297,7 +319,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return history_frame(self.history)
 
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
-        """Return a static picture of chart, circuit and figures, which needs no kernel.
+        """Return a static picture of chart, circuit and metrics, which needs no kernel.
 
         `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
         of the method. Raises `StateError`
@@ -411,6 +433,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         return run.as_code(snapshot, names)
 
+    def _show_code(self) -> None:
+        self.panel.show_code(self.as_code())
+
     def _deliver(self, trainer: Trainer[Any]) -> None:
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
@@ -425,5 +450,4 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             config=self.config if snapshot.state == "idle" else self._beginning.config,
             n_steps=self._settings.n_steps,
             notice=self._requests.notice,
-            code=self._code(snapshot),
         )

@@ -1,4 +1,4 @@
-"""Held-out evaluation, finished runs, presets, code and the circuit, as a person uses them."""
+"""Validation, finished runs, presets, code and the circuit, as a person uses them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def height_of(panel: Panel) -> float:
 
 def test_the_hard_circuit_is_measured_and_the_best_one_restored(workbench: Workbench) -> None:
     panel = workbench.new_panel(loader=HELD_OUT, epochs=4, evaluate_every=None)
-    held_out = panel.region.get_by_role("group", name="Hard circuit on validation data")
+    validation = panel.region.get_by_role("group", name="Hard circuit on validation data")
     expect(panel.button("Evaluate now")).to_be_disabled()
     panel.press("Step")
     panel.expect_state("paused", timeout=60_000)
     panel.press("Evaluate now")
-    expect(held_out).to_contain_text(", step 1 ")
+    expect(validation).to_contain_text(", step 1 ")
     # While the circuit is still the whole model, nothing is more faithful.
     panel.enter("Lambda", "0")
     panel.press("Resume")
     panel.expect_state("done", timeout=TRAINING)
     panel.press("Evaluate now")
-    expect(held_out).to_contain_text(", step 32 ")
+    expect(validation).to_contain_text(", step 32 ")
     steps = workbench.notebook.evaluate("print([e.step for e in probe.evaluations])")
     assert steps == "[1, 32]"
 

@@ -22,6 +22,7 @@ import { createRuns } from "./runs";
 import { createSaving } from "./saving";
 import { createSettings } from "./settings";
 import { createStatus } from "./status";
+import { createTabs } from "./tabs";
 
 function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const prefix = uniquePrefix();
@@ -34,6 +35,17 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const note = h("p", { class: "sp-note" });
   const validation = createValidation(send);
   const documentation = createDocumentation();
+  const saving = createSaving(
+    prefix,
+    (name) => {
+      model.set("save_as", name);
+      model.save_changes();
+    },
+    send,
+    () => {
+      controls.focus();
+    },
+  );
   const settings = createSettings(
     prefix,
     (name, value) => {
@@ -52,18 +64,28 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       send("estimate");
     },
     documentation,
+    saving.field,
   );
-  const runs = createRuns((number, change) => {
-    sendRunEdit(model, number, change);
+  const runs = createRuns(
+    (number, change) => {
+      sendRunEdit(model, number, change);
+    },
+    () => {
+      tabs.focus("runs");
+    },
+  );
+  const code = createCode(() => {
+    send("code");
   });
-  const code = createCode();
-  const saving = createSaving(
+  const tabs = createTabs(
     prefix,
+    { settings: settings.element, runs: runs.element, code: code.element },
     (name) => {
-      model.set("save_as", name);
+      if (model.get("tab") === name) return;
+      model.set("tab", name);
       model.save_changes();
     },
-    send,
+    signal,
   );
 
   const panel = h(
@@ -71,21 +93,20 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     { class: "sp-panel", role: "region", "aria-label": "Subnetwork Probing" },
     h(
       "div",
-      { class: "sp-layout" },
+      { class: "sp-head" },
       h(
         "div",
-        { class: "sp-header" },
-        h("span", { class: "sp-title", "aria-hidden": "true" }, "Subnetwork Probing"),
+        { class: "sp-head-parts" },
         controls.element,
+        status.line,
+        status.progress,
+        status.alert,
+        saving.question,
+        note,
+        validation.element,
       ),
-      note,
-      status.element,
-      validation.element,
-      settings.element,
-      saving.element,
-      runs.element,
-      code.element,
     ),
+    ...tabs.elements,
   );
   el.append(panel);
   followKernel(el, panel, signal);
@@ -126,16 +147,55 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
+    ["outlook", "validation", "runs", "since_last_run", "responsive"],
     () => {
       settings.showOutlook(model.get("outlook"));
-      validation.update(model.get("held_out"));
+      validation.update(model.get("validation"));
       runs.show(model.get("runs"));
       runs.showDifferences(model.get("since_last_run"));
-      code.show(model.get("code"));
+      tabs.count("runs", model.get("runs").length);
       setText(note, model.get("responsive"));
     },
     signal,
+  );
+  observe(
+    model,
+    ["tabs", "tab"],
+    () => {
+      tabs.show(model.get("tabs"), model.get("tab"));
+    },
+    signal,
+  );
+  observe(
+    model,
+    ["code"],
+    () => {
+      code.show(model.get("code"));
+    },
+    signal,
+  );
+  // Only while somebody reads it, and then once for every state.
+  let askedFor = "";
+  observe(
+    model,
+    ["tab", "status"],
+    () => {
+      const wanted = model.get("tab") === "code" ? model.get("status").state : "";
+      if (wanted && wanted !== askedFor) send("code");
+      askedFor = wanted;
+    },
+    signal,
+  );
+  const told = (message: { type?: unknown }): void => {
+    if (message.type === "code") code.arrived();
+  };
+  model.on("msg:custom", told);
+  signal.addEventListener(
+    "abort",
+    () => {
+      model.off("msg:custom", told);
+    },
+    { once: true },
   );
   observe(
     model,

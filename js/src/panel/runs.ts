@@ -1,6 +1,5 @@
 import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import type { RunData, RunEdit } from "./model";
-import { createSection } from "./section";
 
 const NONE = "Reset keeps the finished run here, to compare the next one with it.";
 
@@ -16,22 +15,25 @@ interface Row {
   show(run: RunData, index: number): void;
 }
 
-/** The finished runs: which of them the chart shows, what they are called, how they differ. */
-export function createRuns(edit: (number: number, change: RunEdit) => void): RunsView {
+/**
+ * The finished runs: which of them the chart shows, what they are called, how they differ.
+ * `leave`: called before a row vanishes under the keyboard.
+ */
+export function createRuns(
+  edit: (number: number, change: RunEdit) => void,
+  leave: () => void,
+): RunsView {
   const list = h("ul", { class: "sp-runs" });
   const hint = h("p", { class: "sp-help" }, NONE);
   const now = h("p", { class: "sp-run-now" });
-  const section = createSection("Runs", {}, list, now, hint);
   const rows = new Map<number, Row>();
 
   return {
-    element: section.element,
+    element: h("div", { class: "sp-section-body" }, list, now, hint),
     show(runs) {
-      const summary = section.element.querySelector("summary");
       for (const [number, row] of rows) {
         if (runs.some((run) => run.number === number)) continue;
-        // The button vanishes under the keyboard.
-        if (hasFocus(row.element)) summary?.focus();
+        if (hasFocus(row.element)) leave();
         row.element.remove();
         rows.delete(number);
       }
@@ -46,7 +48,6 @@ export function createRuns(edit: (number: number, change: RunEdit) => void): Run
           list.insertBefore(row.element, list.children[index] ?? null);
         }
       });
-      section.setTitle(runs.length ? `Runs (${runs.length})` : "Runs");
       hint.hidden = runs.length > 0;
     },
     showDifferences(text) {

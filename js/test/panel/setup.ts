@@ -137,7 +137,7 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
-    held_out: {
+    validation: {
       last: "not measured yet",
       last_step: null,
       best: "",

@@ -1,0 +1,131 @@
+import { h, setAttribute, setText } from "../shared/dom";
+import type { Tab } from "./model";
+
+export interface Tabs {
+  /** The strip of tabs, followed by what is in those of the panel itself. */
+  elements: HTMLElement[];
+  show(tabs: Tab[], chosen: string): void;
+  /** Writes how much there is in a tab behind its label; 0: nothing. */
+  count(name: string, count: number): void;
+  /** Brings the keyboard to a tab. */
+  focus(name: string): void;
+}
+
+/** The class of the box that holds the panel, what is beside it, and the other tabs. */
+const COCKPIT = ".sp-cockpit";
+
+/**
+ * A strip of tabs. What is in a tab is an element of `own`, or a widget that stands beside the panel
+ * in the same box: that one is only shown and hidden, so that it needs to know nothing of tabs.
+ */
+export function createTabs(
+  idPrefix: string,
+  own: Record<string, HTMLElement>,
+  choose: (name: string) => void,
+  signal: AbortSignal,
+): Tabs {
+  const strip = h("div", { class: "sp-tabs", role: "tablist", "aria-label": "More of this run" });
+  const contents = Object.entries(own).map(([name, element]) =>
+    h("div", { class: `sp-tab sp-tab-${name}` }, element),
+  );
+  const counts = new Map<string, number>();
+  let shown: Tab[] = [];
+  let chosen = "";
+
+  const tabId = (name: string): string => `${idPrefix}-tab-${name}`;
+  const tabOf = (name: string): HTMLElement | null =>
+    strip.querySelector<HTMLElement>(`[data-tab="${name}"]`);
+  const contentOf = (name: string): Element | null =>
+    contents.find((each) => each.classList.contains(`sp-tab-${name}`)) ??
+    strip.closest(COCKPIT)?.querySelector(`:scope > .sp-tab-${name}`) ??
+    null;
+
+  const mark = (): void => {
+    for (const { name, label } of shown) {
+      const tab = tabOf(name);
+      const content = contentOf(name);
+      const selected = name === chosen;
+      if (tab) {
+        const count = counts.get(name) ?? 0;
+        setText(tab, count ? `${label} (${count})` : label);
+        setAttribute(tab, "aria-selected", String(selected));
+        setAttribute(tab, "tabindex", selected ? "0" : "-1");
+        setAttribute(tab, "aria-controls", content ? `${idPrefix}-of-${name}` : false);
+      }
+      if (content) {
+        setAttribute(content, "id", `${idPrefix}-of-${name}`);
+        setAttribute(content, "role", "tabpanel");
+        setAttribute(content, "aria-labelledby", tabId(name));
+        setAttribute(content, "hidden", !selected);
+      }
+    }
+  };
+
+  // Not buttons, which could not be pressed in a saved notebook, where there is most to read.
+  const createTab = ({ name }: Tab): HTMLElement => {
+    const tab = h("div", {
+      id: tabId(name),
+      class: "sp-tabs-tab",
+      role: "tab",
+      "data-tab": name,
+      // JupyterLab moves from cell to cell with the same keys.
+      "data-lm-suppress-shortcuts": "true",
+    });
+    tab.addEventListener("click", () => {
+      choose(name);
+      tab.focus();
+    });
+    return tab;
+  };
+  strip.addEventListener("keydown", (event) => {
+    const index = shown.findIndex(({ name }) => name === chosen);
+    const last = shown.length - 1;
+    const next = {
+      ArrowLeft: index > 0 ? index - 1 : last,
+      ArrowRight: index < last ? index + 1 : 0,
+      Home: 0,
+      End: last,
+    }[event.key];
+    const name = next === undefined ? undefined : shown[next]?.name;
+    if (name === undefined) return;
+    event.preventDefault();
+    choose(name);
+    tabOf(name)?.focus();
+  });
+
+  // The widgets of other tabs come into the box when they are ready, and so does the panel itself.
+  const arrivals = new MutationObserver(mark);
+  const attached = new ResizeObserver(() => {
+    const box = strip.closest(COCKPIT);
+    if (!box) return;
+    arrivals.observe(box, { childList: true });
+    mark();
+  });
+  attached.observe(strip);
+  signal.addEventListener(
+    "abort",
+    () => {
+      attached.disconnect();
+      arrivals.disconnect();
+    },
+    { once: true },
+  );
+
+  return {
+    elements: [strip, ...contents],
+    show(tabs, wanted) {
+      const names = (of: Tab[]): string => of.map(({ name }) => name).join();
+      if (names(tabs) !== names(shown)) strip.replaceChildren(...tabs.map(createTab));
+      shown = tabs;
+      chosen = tabs.some(({ name }) => name === wanted) ? wanted : (tabs[0]?.name ?? "");
+      mark();
+    },
+    count(name, count) {
+      counts.set(name, count);
+      mark();
+    },
+    focus(name) {
+      tabOf(name)?.focus();
+    },
+  };
+}
