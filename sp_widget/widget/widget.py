@@ -163,9 +163,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         stage = ipywidgets.Box([self.chart.view, self.circuit])
         stage.add_class("sp-stage")
-        super().__init__(
-            [self.panel, stage], layout=ipywidgets.Layout(width="100%", min_width="0")
-        )
+        super().__init__([self.panel, stage], layout=ipywidgets.Layout(width="100%", min_width="0"))
         self.add_class("sp-cockpit")
         self.add_tab("export", "Export", self.export)
 

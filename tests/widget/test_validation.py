@@ -29,7 +29,9 @@ def test_evaluations_are_made_on_the_way_and_shown(
     probe.wait(PATIENCE)
     assert [each.step for each in probe.evaluations] == [5, 10, 12]
     assert probe.panel.validation["last_step"] == 12
-    assert f"KL divergence {probe.evaluations[-1].faithfulness:.3g}" in probe.panel.validation["last"]
+    assert (
+        f"KL divergence {probe.evaluations[-1].faithfulness:.3g}" in probe.panel.validation["last"]
+    )
 
 
 def test_evaluate_now_measures_between_two_steps(

@@ -109,10 +109,16 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     ...tabs.elements,
   );
   el.append(panel);
+  const told = (message: { type?: unknown }): void => {
+    if (message.type === "code") code.arrived();
+  };
+  model.on("msg:custom", told);
   followKernel(el, panel, signal);
   signal.addEventListener(
     "abort",
     () => {
+      model.off("msg:custom", told);
+      tabs.close();
       panel.remove();
       documentation.close();
     },
@@ -147,61 +153,28 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["outlook", "validation", "runs", "since_last_run", "responsive"],
+    ["outlook", "validation", "runs", "since_last_run", "code", "responsive"],
     () => {
       settings.showOutlook(model.get("outlook"));
       validation.update(model.get("validation"));
       runs.show(model.get("runs"));
       runs.showDifferences(model.get("since_last_run"));
+      code.show(model.get("code"));
       tabs.count("runs", model.get("runs").length);
       setText(note, model.get("responsive"));
     },
     signal,
   );
-  observe(
-    model,
-    ["tabs", "tab"],
-    () => {
-      tabs.show(model.get("tabs"), model.get("tab"));
-    },
-    signal,
-  );
-  observe(
-    model,
-    ["code"],
-    () => {
-      code.show(model.get("code"));
-    },
-    signal,
-  );
-  // Only while somebody reads it, and then once for every state.
+  // Code is written only while somebody reads it, and then once for every state.
   let askedFor = "";
   observe(
     model,
-    ["tab", "status"],
+    ["tabs", "tab", "status"],
     () => {
+      tabs.show(model.get("tabs"), model.get("tab"));
       const wanted = model.get("tab") === "code" ? model.get("status").state : "";
       if (wanted && wanted !== askedFor) send("code");
       askedFor = wanted;
-    },
-    signal,
-  );
-  const told = (message: { type?: unknown }): void => {
-    if (message.type === "code") code.arrived();
-  };
-  model.on("msg:custom", told);
-  signal.addEventListener(
-    "abort",
-    () => {
-      model.off("msg:custom", told);
-    },
-    { once: true },
-  );
-  observe(
-    model,
-    ["overwrite_prompt"],
-    () => {
-      saving.ask(model.get("overwrite_prompt"));
     },
     signal,
   );
@@ -215,8 +188,9 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   );
   observe(
     model,
-    ["save_as", "save_as_problem"],
+    ["save_as", "save_as_problem", "overwrite_prompt"],
     () => {
+      saving.ask(model.get("overwrite_prompt"));
       saving.show(model.get("save_as"), model.get("save_as_problem"));
     },
     signal,

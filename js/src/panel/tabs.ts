@@ -9,6 +9,7 @@ export interface Tabs {
   count(name: string, count: number): void;
   /** Brings the keyboard to a tab. */
   focus(name: string): void;
+  close(): void;
 }
 
 /** The class of the box that holds the panel, what is beside it, and the other tabs. */
@@ -22,7 +23,6 @@ export function createTabs(
   idPrefix: string,
   own: Record<string, HTMLElement>,
   choose: (name: string) => void,
-  signal: AbortSignal,
 ): Tabs {
   const strip = h("div", { class: "sp-tabs", role: "tablist", "aria-label": "More of this run" });
   const contents = Object.entries(own).map(([name, element]) =>
@@ -102,14 +102,6 @@ export function createTabs(
     mark();
   });
   attached.observe(strip);
-  signal.addEventListener(
-    "abort",
-    () => {
-      attached.disconnect();
-      arrivals.disconnect();
-    },
-    { once: true },
-  );
 
   return {
     elements: [strip, ...contents],
@@ -126,6 +118,10 @@ export function createTabs(
     },
     focus(name) {
       tabOf(name)?.focus();
+    },
+    close() {
+      attached.disconnect();
+      arrivals.disconnect();
     },
   };
 }

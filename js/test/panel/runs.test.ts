@@ -32,9 +32,11 @@ function control(view: View, label: string): HTMLInputElement {
 describe("the finished runs", () => {
   it("are listed with how they ended and how they differ", () => {
     const view = openPanel({ runs: RUNS, since_last_run: "since dear: Epochs 4 → 5" });
-    expect([...view.el.querySelectorAll("summary")].map((each) => each.textContent)).toContain(
+    expect([...view.el.querySelectorAll("[role=tab]")].map((each) => each.textContent)).toEqual([
+      "Settings",
       "Runs (2)",
-    );
+      "Code",
+    ]);
     const rows = [...view.el.querySelectorAll(".sp-run-row")].map((row) => row.textContent);
     expect(rows[0]).toContain("400 steps, 31 edges");
     expect(rows[1]).toContain("since Run 1: Lambda 10 → 30");

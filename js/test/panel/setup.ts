@@ -16,6 +16,20 @@ Object.assign(URL, {
   revokeObjectURL: (address: string) => blobs.delete(address),
 });
 
+Object.assign(globalThis, {
+  ResizeObserver: class implements ResizeObserver {
+    observe(): void {
+      // In jsdom nothing has a size.
+    }
+    unobserve(): void {
+      // As above.
+    }
+    disconnect(): void {
+      // As above.
+    }
+  },
+});
+
 const FIELD: Field = {
   name: "",
   label: "",
@@ -87,6 +101,12 @@ export const PRESETS = [
   { value: "ioi", label: "IOI" },
 ];
 
+export const TABS = [
+  { name: "settings", label: "Settings" },
+  { name: "runs", label: "Runs" },
+  { name: "code", label: "Code" },
+];
+
 export const IDLE: Status = {
   state: "idle",
   step: 0,
@@ -151,6 +171,8 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     save_as: "prune_scores",
     save_as_problem: "",
     overwrite_prompt: "",
+    tabs: TABS,
+    tab: "settings",
     responsive: "",
     ...traits,
   });
