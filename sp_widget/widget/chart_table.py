@@ -35,7 +35,7 @@ def table(traces: Sequence[Trace], steps: Sequence[int]) -> Table:
     """Return the value of every trace at each of the steps, or `None` where it has none."""
     return {
         "columns": [trace.series.label for trace in traces],
-        "rows": [[step, *(trace.curve.at(step) for trace in traces)] for step in steps],
+        "rows": [[step, *(trace.value_at(step) for trace in traces)] for step in steps],
     }
 
 

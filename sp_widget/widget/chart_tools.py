@@ -13,7 +13,7 @@ import bqplot
 import traitlets
 from ipywidgets import widget_serialization
 
-from sp_widget.methods.series import AXIS_LABELS, AxisName
+from sp_widget.methods.series import AXIS_LABELS, LOSS, AxisName
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.chart_table import Table
 from sp_widget.widget.chart_traces import TraceData, TraceSpec
@@ -61,8 +61,14 @@ class ChartTools(LockedWidget):
     """The chart in words."""
     table = traitlets.Dict().tag(sync=True, holds=Table)
 
-    log = traitlets.List(traitlets.Enum(["steps", "left", "right"])).tag(sync=True)
-    """The axes that are logarithmic."""
+    log = traitlets.List(traitlets.Enum(["steps", "left", "right"]), default_value=["left"]).tag(
+        sync=True
+    )
+    """The axes that are logarithmic; none is while a value on it is below zero."""
+    quantities = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """What can be seen of earlier runs, by the label of its line."""
+    quantity = traitlets.Unicode(LOSS.label).tag(sync=True)
+    """What is seen of earlier runs."""
     smoothing = traitlets.Float(0.0, min=0.0, max=0.99).tag(sync=True)
     """Weight of what came before in the moving average; 0: no smoothing."""
     window = traitlets.List(

@@ -9,7 +9,7 @@ from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import ENDED, Snapshot
 from sp_widget.widget.error_text import describe
 from sp_widget.widget.form import NO_VALIDATION
-from sp_widget.widget.panel import Validation, Outlook, Status, no_evaluation
+from sp_widget.widget.panel import Outlook, Status, Validation, no_evaluation
 
 
 def status_of(

@@ -381,10 +381,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         if "_session" in vars(self):
             with suppress(StateError):
                 self._session.stop()
-            self.panel.close()
-            self.chart.close()
-            self.circuit.close()
-            self.export.close()
+            for part in (*self.children, self.chart, self.circuit):
+                part.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -69,6 +69,7 @@ export function createControls(prefix: string, events: ControlEvents): Controls 
     if (Number.isFinite(value)) events.size(Math.min(most, Math.max(0, Math.round(value))));
   };
   number.addEventListener("input", typed);
+  // Enter is a change as well, after which the focus stays in the box.
   number.addEventListener("change", () => {
     typed();
     number.value = String(size);

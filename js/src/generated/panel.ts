@@ -102,6 +102,13 @@ export type RunData = {
   /** To the run before it, in words: `since Run 1: Lambda 10 → 3`; empty for the first. */
   differences: string;
   shown: boolean;
+  colour: string;
+  /** In its hard circuit at the end. */
+  edges: number;
+  /** Of its hard circuit at the last evaluation. */
+  faithfulness: number | null;
+  /** What that is measured as, such as `KL divergence`. */
+  target: string;
 };
 
 /** One tab of the cockpit. */

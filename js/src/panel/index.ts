@@ -85,7 +85,6 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       model.set("tab", name);
       model.save_changes();
     },
-    signal,
   );
 
   const panel = h(

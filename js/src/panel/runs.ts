@@ -1,5 +1,6 @@
 import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import type { RunData, RunEdit } from "./model";
+import { createScatter } from "./scatter";
 
 const NONE = "Reset keeps the finished run here, to compare the next one with it.";
 
@@ -26,11 +27,18 @@ export function createRuns(
   const list = h("ul", { class: "sp-runs" });
   const hint = h("p", { class: "sp-help" }, NONE);
   const now = h("p", { class: "sp-run-now" });
+  const scatter = createScatter();
   const rows = new Map<number, Row>();
 
   return {
-    element: h("div", { class: "sp-section-body" }, list, now, hint),
+    element: h(
+      "div",
+      { class: "sp-compare" },
+      h("div", { class: "sp-section-body" }, list, now, hint),
+      scatter.element,
+    ),
     show(runs) {
+      scatter.show(runs);
       for (const [number, row] of rows) {
         if (runs.some((run) => run.number === number)) continue;
         if (hasFocus(row.element)) leave();
@@ -58,6 +66,7 @@ export function createRuns(
 
 function createRow(number: number, edit: (number: number, change: RunEdit) => void): Row {
   const shown = h("input", { type: "checkbox", class: "sp-checkbox" });
+  const colour = h("span", { class: "sp-run-colour", "aria-hidden": "true" });
   const name = h("input", {
     type: "text",
     class: "sp-input sp-run-name",
@@ -93,7 +102,7 @@ function createRow(number: number, edit: (number: number, change: RunEdit) => vo
     element: h(
       "li",
       { class: "sp-run-row" },
-      shown,
+      h("span", { class: "sp-run-shown" }, shown, colour),
       name,
       h(
         "span",
@@ -107,6 +116,7 @@ function createRow(number: number, edit: (number: number, change: RunEdit) => vo
     remove,
     show(run, index) {
       shown.checked = run.shown;
+      colour.style.background = run.colour;
       if (latest !== run.name || !hasFocus(name)) name.value = run.name;
       latest = run.name;
       setText(result, run.result);
