@@ -211,8 +211,14 @@ def bridge(kind: str) -> Any:
 
 
 def new_bridge(kind: str) -> Any:
-    """A bridge with the same weights that no other test knows."""
-    return copy.deepcopy(_made(kind))
+    """A bridge with the same weights that no other test knows.
+
+    It ran once: a bridge attaches some hooks of its own when it first runs.
+    """
+    bridge = copy.deepcopy(_made(kind))
+    with torch.no_grad():
+        bridge(torch.tensor([[1, 2, 3]]))
+    return bridge
 
 
 def dataloader(batch_size: int = 3, n_prompts: int = 7) -> PromptDataLoader:

@@ -301,7 +301,7 @@ def test_probing_finds_the_circuit_with_settings_that_nobody_tuned(name: str) ->
     known = loaded.official_edges
     assert known is not None
     if name == REVERSE:
-        # 0.997 to 0.999 is what the reference reaches against the published list.
-        assert sp.auroc(loaded.model, scores, known) >= 0.997
+        # Two of the other 454 edges matter as much: those of position 3.
+        assert sp.auroc(loaded.model, scores, known) >= 1 - 2 / 454
         known = named(loaded, {"Resid Start->A3.0.V", "A3.0->Resid End"}, {1, 2, 3, 4, 5})
     assert sp.auroc(loaded.model, scores, known) == 1.0
