@@ -87,7 +87,9 @@ def load(
         test_loader=test_loader,
         official_edges=official_edges(name, patchable),
         description=f"{kind.description} {vocabulary.summary()}",
-        config=get("subnetwork_probing").first_config(train_loader if n_train else test_loader),
+        config=get("subnetwork_probing").first_config(
+            patchable, train_loader if n_train else test_loader
+        ),
         left_out=tuple(vocabulary.left_out),
     )
 
