@@ -97,15 +97,15 @@ def independence(
 
 
 def _kernel(x: Float[Tensor, " n"], width: Float[Tensor, ""]) -> Float[Tensor, "n n"]:
-    squares: Tensor = (x[:, None] - x[None, :]).square()
-    return torch.exp(-squares / (2 * width.square()))
+    return torch.exp(-(x[:, None] - x[None, :]).square() / (2 * width.square()))
 
 
 def _factor(kernel: Float[Tensor, "n n"]) -> Float[Tensor, "n rank"]:
     """Return F with F Fᵀ = kernel, up to rounding: kernels of numbers have a low rank."""
     values, vectors = torch.linalg.eigh(kernel)
     kept = values > 1e-13 * values.max().clamp(min=1e-300)
-    return vectors[:, kept] * values[kept].sqrt()
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return factor
 
 
 def minimality_p(

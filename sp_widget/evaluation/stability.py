@@ -156,7 +156,8 @@ def stability(
     Args:
         runs: The scores of at least two runs, or the model to make them on.
         dataloader: The prompts to draw from.
-        config: Settings of a method, or its name; by default subnetwork probing.
+        config: Settings of a method, or its name: then those that the panel begins with. By default
+            subnetwork probing.
         n_edges: The size at which edges are counted.
         sizes: Those of the Jaccard curve; by default a dozen from 1 edge to all.
         n_bootstrap: Samples of the prompts.
@@ -278,10 +279,12 @@ def _jobs(
 ) -> list[_Job]:
     _, prompts = check_model_and_prompts(model, dataloader)
     check_at_least_1("n_bootstrap", n_bootstrap)
-    if isinstance(config, str):
-        config = methods.get(config).first_config(prompts)
-    settings: MethodConfig = methods.of(config).Config() if config is None else config
-    methods.of(settings)
+    settings: MethodConfig
+    if isinstance(config, MethodConfig):
+        settings = config
+    else:
+        method = methods.of(None) if config is None else methods.get(config)
+        settings = method.first_config(prompts)
     return [
         _Job(model, prompts, replace(settings, seed=seed), sample)
         for sample in range(n_bootstrap)
