@@ -90,8 +90,9 @@ class CircuitTests:
 
     @property
     def _caption(self) -> str:
+        edges = f"{self.n_edges:,} edge{'' if self.n_edges == 1 else 's'}"
         return (
-            f"Tests of a circuit of {self.n_edges:,} edges on {self.n_prompts:,} prompts, "
+            f"Tests of a circuit of {edges} on {self.n_prompts:,} prompts, "
             f"at a level of {self.alpha:g}"
         )
 
