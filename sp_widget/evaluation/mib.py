@@ -199,7 +199,7 @@ class _Reader:
         self._check_cfg(content["cfg"])
         edges, nodes = content["edges"], content["nodes"]
         for name, part in (("edges", edges), ("nodes", nodes)):
-            if not isinstance(part, dict) or not all(isinstance(one, dict) for one in part.values()):
+            if not isinstance(part, dict) or any(type(one) is not dict for one in part.values()):
                 raise self._wrong(f"a dictionary of dictionaries as `{name}`", type(part))
         self._refuse_neurons(any("neurons" in node for node in nodes.values()))
         places = self._shape.edge_names()

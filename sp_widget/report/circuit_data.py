@@ -163,9 +163,7 @@ def score_bytes(
         raise ArgumentError(argument, "scores by module", type(prune_scores)) from None
     if got != wanted:
         odd = next(name for name in (*wanted, *got) if got.get(name) != wanted.get(name))
-        raise ArgumentError(
-            argument, f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd)
-        )
+        raise ArgumentError(argument, f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd))
     flat = finite(graph.flatten(dict(prune_scores)).detach().to("cpu", torch.float32))
     if flat.isnan().any():
         raise ArgumentError(argument, "numbers", "nan")

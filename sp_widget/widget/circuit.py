@@ -52,8 +52,8 @@ class CircuitView(LockedWidget):
     """A 32-bit float for every edge in flat order; empty: there are none yet. A notebook that was
     saved without them has nothing here."""
     frequencies = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
-    """A 32-bit float from 0 to 1 for every edge in flat order: the share of runs that it is in, which
-    the colours then show instead of the score. Empty: they show the score."""
+    """A 32-bit float from 0 to 1 for every edge in flat order: the share of runs that it is in,
+    which the colours then show instead of the score. Empty: they show the score."""
     training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
     """Edges in the circuit as the training counts them; the picture follows it."""
     auroc = traitlets.Float(None, allow_none=True).tag(sync=True)
@@ -126,7 +126,7 @@ class CircuitView(LockedWidget):
     def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
         if frequencies is None:
             return b""
-        if not all(bool(((0 <= each) & (each <= 1)).all()) for each in frequencies.values()):
+        if not all(bool(((each >= 0) & (each <= 1)).all()) for each in frequencies.values()):
             raise ArgumentError("frequencies", "shares from 0 to 1", dict(frequencies))
         return score_bytes(self._model.graph, frequencies, "frequencies")
 
