@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from sp_widget.evaluation.roc import auroc as auroc
     from sp_widget.evaluation.stability import Stability as Stability
     from sp_widget.evaluation.stability import stability as stability
-    from sp_widget.evaluation.test_results import CircuitTest as CircuitTest
-    from sp_widget.evaluation.test_results import CircuitTests as CircuitTests
-    from sp_widget.evaluation.test_results import KnockedOut as KnockedOut
+    from sp_widget.evaluation.tested_circuit import CircuitTest as CircuitTest
+    from sp_widget.evaluation.tested_circuit import CircuitTests as CircuitTests
+    from sp_widget.evaluation.tested_circuit import KnockedOut as KnockedOut
     from sp_widget.graph.edge_graph import DestNode as DestNode
     from sp_widget.graph.edge_graph import Edge as Edge
     from sp_widget.graph.edge_graph import SrcNode as SrcNode
@@ -161,7 +161,7 @@ _HOMES = {
     ],
     "evaluation.roc": ["auroc"],
     "evaluation.circuit_tests": ["circuit_tests"],
-    "evaluation.test_results": ["CircuitTest", "CircuitTests", "KnockedOut"],
+    "evaluation.tested_circuit": ["CircuitTest", "CircuitTests", "KnockedOut"],
     "evaluation.stability": ["Stability", "stability"],
     "evaluation.overlap": ["Overlap", "overlap"],
     "evaluation.cross_task": ["CrossTask", "OnTask", "cross_task"],

@@ -26,7 +26,7 @@ from sp_widget.evaluation.hypothesis_tests import (
 )
 from sp_widget.evaluation.prompt_scores import Circuit, PromptScore, PromptScores, circuit_of
 from sp_widget.evaluation.random_paths import RandomPaths
-from sp_widget.evaluation.test_results import CircuitTest, CircuitTests, KnockedOut
+from sp_widget.evaluation.tested_circuit import CircuitTest, CircuitTests, KnockedOut
 from sp_widget.models.architecture import tolerance
 from sp_widget.types import AblationType
 

@@ -7,7 +7,6 @@ Whole paths are the fairer comparison.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool
@@ -73,11 +72,6 @@ class RandomPaths:
         others = [edge for edge in range(self._n_edges) if edge not in chosen]
         chosen.update(self._draw.sample(others, n_edges - len(chosen)))
         return self._marked(chosen)
-
-    def circuits(self, n: int, n_edges: int) -> Iterator[Bool[Tensor, " edges"]]:
-        """Yield so many of them."""
-        for _ in range(n):
-            yield self.circuit(n_edges)
 
     def inflated(
         self, circuit: Bool[Tensor, " edges"]

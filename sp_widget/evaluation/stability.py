@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -202,6 +203,7 @@ def bootstrap_sample(dataloader: PromptDataLoader, seed: int) -> PromptDataLoade
     )
 
 
+@cache
 def wilson_interval(k: int, n: int) -> tuple[float, float]:
     """Return the Wilson interval of 95% for a share, of which k of n were found."""
     from scipy.stats import binomtest

@@ -126,9 +126,10 @@ class CircuitView(LockedWidget):
     def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
         if frequencies is None:
             return b""
+        data = score_bytes(self._model.graph, frequencies, "frequencies")
         if not all(bool(((each >= 0) & (each <= 1)).all()) for each in frequencies.values()):
             raise ArgumentError("frequencies", "shares from 0 to 1", dict(frequencies))
-        return score_bytes(self._model.graph, frequencies, "frequencies")
+        return data
 
     def _shown(self, prune_scores: Mapping[str, Tensor]) -> dict[str, Any]:
         scores = score_bytes(self._model.graph, prune_scores)

@@ -18,7 +18,7 @@ from sp_widget.evaluation.circuit_tests import TESTS, circuit_tests
 from sp_widget.evaluation.cross_task import cross_task
 from sp_widget.evaluation.prompt_scores import PromptScores, prompt_score
 from sp_widget.evaluation.random_paths import RandomPaths
-from sp_widget.evaluation.test_results import CircuitTests
+from sp_widget.evaluation.tested_circuit import CircuitTests
 from sp_widget.graph.base_graph import Edge
 from sp_widget.types import AblationType
 from tests import model_kinds

@@ -151,7 +151,7 @@ def test_frequencies_go_beside_the_scores(view: CircuitView) -> None:
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_frequencies_that_are_no_shares_are_refused(view: CircuitView, value: float) -> None:
     flat = torch.full((view._model.n_edges,), value)
-    with pytest.raises(ArgumentError, match=r"^frequencies: .*from 0 to 1"):
+    with pytest.raises(ArgumentError, match=r"^frequencies: "):
         view.show_frequencies(scores_of(view._model, flat))
 
 
