@@ -66,11 +66,15 @@ class RandomPaths:
         chosen: set[int] = set()
         in_vain = 0
         while len(chosen) < n_edges and in_vain < _TRIES:
-            longer = chosen.union(self.path())
-            fits = len(chosen) < len(longer) <= n_edges
-            chosen, in_vain = (longer, 0) if fits else (chosen, in_vain + 1)
-        others = [edge for edge in range(self._n_edges) if edge not in chosen]
-        chosen.update(self._draw.sample(others, n_edges - len(chosen)))
+            new = set(self.path()) - chosen
+            if new and len(chosen) + len(new) <= n_edges:
+                chosen |= new
+                in_vain = 0
+            else:
+                in_vain += 1
+        if len(chosen) < n_edges:
+            others = [edge for edge in range(self._n_edges) if edge not in chosen]
+            chosen.update(self._draw.sample(others, n_edges - len(chosen)))
         return self._marked(chosen)
 
     def inflated(
