@@ -208,7 +208,7 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
     def _accuracy(self, logits: Tensor, here: PreparedBatch) -> dict[str, Tensor]:
         if self.config.faithfulness_target != "correct_percent":
             return {}
-        return {"accuracy": accuracy(logits.detach(), here.batch)}
+        return {"accuracy": accuracy(logits.detach(), here.clean_logits, here.batch)}
 
     @torch.no_grad()
     def _validate(self, step: int) -> dict[str, Tensor]:
