@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
     from sp_widget.errors import StateError as StateError
     from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
+    from sp_widget.evaluation.evaluate import evaluate as evaluate
+    from sp_widget.evaluation.evaluation import Evaluation as Evaluation
+    from sp_widget.evaluation.roc import PrecisionRecall as PrecisionRecall
+    from sp_widget.evaluation.roc import RocCurve as RocCurve
     from sp_widget.evaluation.roc import auroc as auroc
+    from sp_widget.evaluation.roc import precision_recall as precision_recall
+    from sp_widget.evaluation.roc import roc_curve as roc_curve
     from sp_widget.graph.edge_graph import DestNode as DestNode
     from sp_widget.graph.edge_graph import Edge as Edge
     from sp_widget.graph.edge_graph import SrcNode as SrcNode
@@ -144,7 +150,9 @@ _HOMES = {
         "StateError",
         "UnsupportedModelError",
     ],
-    "evaluation.roc": ["auroc"],
+    "evaluation.evaluate": ["evaluate"],
+    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.roc": ["PrecisionRecall", "RocCurve", "auroc", "precision_recall", "roc_curve"],
     "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
     "methods.acdc": ["Acdc", "AcdcConfig", "acdc_prune_scores"],
     "methods.baselines": [

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.arguments import check_counts, check_model_and_prompts, check_scores
 from sp_widget.circuits.metrics import METRICS, Metric, in_full_precision
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
@@ -61,9 +62,11 @@ def evaluate(
     """Measure the circuits of the most important edges, and what to compare them with.
 
     Circuits are cut by rank, as `run_circuits` does, and run as they are cut; how many of their
-    edges lie on a path from the prompt to the logits stands beside. An interrupt
-    (`KeyboardInterrupt`) ends the evaluation with what is done, the circuits first: what is returned
-    has `complete == False`, and a warning says so. Before anything is done it is raised.
+    edges lie on a path from the prompt to the logits stands beside.
+
+    An interrupt (`KeyboardInterrupt`) ends the evaluation with what is done, the circuits first:
+    what is returned has `complete == False`, and a warning says so. Before anything is done it is
+    raised.
 
     Args:
         model: What `patchable_model` returns.
@@ -185,7 +188,7 @@ class EvaluationInParts:
 
     def parts(self) -> Iterator[int]:
         """Measure some circuits on all prompts, yield how many, and so on until all are done."""
-        run_side = "clean" if self.patch_type is PatchType.TREE_PATCH else "corrupt"
+        run_side: Side = "clean" if self.patch_type is PatchType.TREE_PATCH else "corrupt"
         for ablation in self.ablations:
             batches = []
             for batch in prepare_batches(
@@ -335,13 +338,12 @@ def _check_metrics(
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ArgumentError("metrics", "a list of names or functions", given)
     chosen: dict[str, Metric] = {}
+    known: dict[object, Metric] = dict(METRICS.items())
     for each in given:
-        if isinstance(each, str) and each in METRICS:
-            name, metric = each, METRICS[each]  # type: ignore[index]
-        elif callable(each):
-            name, metric = getattr(each, "__name__", type(each).__name__), each
-        else:
+        metric = each if callable(each) else known.get(each)
+        if metric is None:
             raise ArgumentError("metrics", f"functions or some of {list(METRICS)}", each)
+        name = each if isinstance(each, str) else getattr(each, "__name__", type(each).__name__)
         if name in chosen:
             raise ArgumentError("metrics", "metrics of different names", name)
         chosen[name] = metric

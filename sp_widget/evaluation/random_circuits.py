@@ -46,5 +46,5 @@ def layer_pairs(graph: BaseGraph) -> Int[Tensor, " edges"]:
         into = graph.dests[module.rows.start].layer
         of_sources = layers[module.srcs.start : module.srcs.stop] * n_layers + into
         numbers[module.name] = of_sources.expand(module.mask_shape(graph.seq_len))
-    _, numbered = graph.flatten(numbers).unique(return_inverse=True)
+    numbered: Tensor = graph.flatten(numbers).unique(return_inverse=True)[1]
     return numbered
