@@ -130,7 +130,8 @@ class _Wanted(NamedTuple):
 class EvaluationInParts:
     """An evaluation that is made part by part, so that others may work in between.
 
-    Arguments and errors are those of `evaluate`.
+    Arguments and errors are those of `evaluate`; `within_layers`: draw random circuits from each
+    pair of layers too; `n_prompts`: measure on no more batches than hold so many prompts.
     """
 
     def __init__(
@@ -145,6 +146,9 @@ class EvaluationInParts:
         metrics: Sequence[str | Metric] | None = None,
         patch_type: PatchType = PatchType.TREE_PATCH,
         seed: int | None = None,
+        *,
+        within_layers: bool = True,
+        n_prompts: int | None = None,
     ) -> None:
         self.model, self.dataloader = check_model_and_prompts(model, dataloader)
         scores, by_hand = _scores(self.model, prune_scores)
@@ -160,7 +164,11 @@ class EvaluationInParts:
         n_edges = self.model.n_edges
         chosen = sizes_of(n_edges) if sizes is None else check_counts(sizes, n_edges, "sizes")
         self.sizes = sorted({*chosen, 0, min(1, n_edges), n_edges, *by_hand})
-        self._wanted = _plan(self.sizes, n_edges, complement, random, "logit_diff" in self.metrics)
+        self._wanted = _plan(
+            self.sizes, n_edges, complement, random, within_layers, "logit_diff" in self.metrics
+        )
+        all_prompts = len(self.dataloader.sampler)  # type: ignore[arg-type]
+        self._n_prompts = all_prompts if n_prompts is None else min(n_prompts, all_prompts)
         flat = self.model.graph.flatten(dict(scores))
         self._place, self._signed_place = _places(flat.abs()), _places(flat)
         self._pairs = layer_pairs(self.model.graph)
@@ -178,7 +186,7 @@ class EvaluationInParts:
         return Evaluation(
             measured=tuple(self.measured),
             n_edges=self.model.n_edges,
-            n_prompts=len(self.dataloader.sampler),  # type: ignore[arg-type]
+            n_prompts=self._n_prompts,
             n_circuits=self.n_circuits,
             metrics=tuple(self.metrics),
             ablations=self.ablations,
@@ -191,11 +199,16 @@ class EvaluationInParts:
         run_side: Side = "clean" if self.patch_type is PatchType.TREE_PATCH else "corrupt"
         for ablation in self.ablations:
             batches = []
+            n_prompts = 0
             for batch in prepare_batches(
                 self.model, self.dataloader, run_side=run_side, ablation_type=ablation
             ):
                 batches.append(batch)
+                n_prompts += len(batch.batch.clean)
                 yield 0
+                if n_prompts >= self._n_prompts:
+                    break
+            self._n_prompts = n_prompts
             at_once = self.model.engine.runs_at_once(batches[0].inputs)
             for start in range(0, len(self._wanted), at_once):
                 wanted = self._wanted[start : start + at_once]
@@ -282,7 +295,12 @@ class EvaluationInParts:
 
 
 def _plan(
-    sizes: Sequence[int], n_edges: int, complement: bool, random: int, at_shares: bool
+    sizes: Sequence[int],
+    n_edges: int,
+    complement: bool,
+    random: int,
+    within_layers: bool,
+    at_shares: bool,
 ) -> list[_Wanted]:
     """Return the circuits to be measured, those first that an interrupt should leave."""
     wanted = [_Wanted("circuit", size) for size in sizes]
@@ -291,7 +309,9 @@ def _plan(
         wanted += [_Wanted(kind, int(share * n_edges)) for kind in kinds for share in SHARES]
     if complement:
         wanted += [_Wanted("complement", size) for size in sizes]
-    drawn: tuple[Kind, ...] = ("random", "random_within_layers")
+    drawn: list[Kind] = ["random"]
+    if within_layers:
+        drawn.append("random_within_layers")
     # Of no edge and of all there is one circuit only.
     between = [size for size in sizes if 0 < size < n_edges]
     return wanted + [
