@@ -61,7 +61,7 @@ function open(traits: Partial<FaithfulnessTraits> = {}): {
   document.body.append(el);
   const controller = new AbortController();
   const props = { model, el, signal: controller.signal, experimental: {} };
-  void faithfulness.render(props as unknown as RenderProps<FaithfulnessTraits>);
+  faithfulness.render(props as unknown as RenderProps<FaithfulnessTraits>);
   return {
     model,
     el,
