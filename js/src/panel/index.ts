@@ -129,22 +129,15 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
+    ["diagnosis", "outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
     () => {
+      diagnosis.show(model.get("diagnosis"));
       settings.showOutlook(model.get("outlook"));
       validation.update(model.get("held_out"));
       runs.show(model.get("runs"));
       runs.showDifferences(model.get("since_last_run"));
       code.show(model.get("code"));
       setText(note, model.get("responsive"));
-    },
-    signal,
-  );
-  observe(
-    model,
-    ["diagnosis"],
-    () => {
-      diagnosis.show(model.get("diagnosis"));
     },
     signal,
   );
