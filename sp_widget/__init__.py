@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from sp_widget.types import MaskFn as MaskFn
     from sp_widget.types import PatchType as PatchType
     from sp_widget.widget.circuit import CircuitView as CircuitView
+    from sp_widget.widget.faithfulness import FaithfulnessView as FaithfulnessView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
@@ -187,6 +188,7 @@ _HOMES = {
     "report.picture": ["Picture", "snapshot"],
     "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],
+    "widget.faithfulness": ["FaithfulnessView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
