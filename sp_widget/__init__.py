@@ -39,13 +39,19 @@ if TYPE_CHECKING:
     from sp_widget.evaluation.cross_task import CrossTask as CrossTask
     from sp_widget.evaluation.cross_task import OnTask as OnTask
     from sp_widget.evaluation.cross_task import cross_task as cross_task
+    from sp_widget.evaluation.evaluate import evaluate as evaluate
+    from sp_widget.evaluation.evaluation import Evaluation as Evaluation
     from sp_widget.evaluation.mib import export_mib as export_mib
     from sp_widget.evaluation.mib import export_mib_submission as export_mib_submission
     from sp_widget.evaluation.mib import import_mib as import_mib
     from sp_widget.evaluation.mib import import_mib_circuit as import_mib_circuit
     from sp_widget.evaluation.overlap import Overlap as Overlap
     from sp_widget.evaluation.overlap import overlap as overlap
+    from sp_widget.evaluation.roc import PrecisionRecall as PrecisionRecall
+    from sp_widget.evaluation.roc import RocCurve as RocCurve
     from sp_widget.evaluation.roc import auroc as auroc
+    from sp_widget.evaluation.roc import precision_recall as precision_recall
+    from sp_widget.evaluation.roc import roc_curve as roc_curve
     from sp_widget.evaluation.stability import Stability as Stability
     from sp_widget.evaluation.stability import stability as stability
     from sp_widget.evaluation.tested_circuit import CircuitTest as CircuitTest
@@ -140,6 +146,7 @@ if TYPE_CHECKING:
     from sp_widget.types import MaskFn as MaskFn
     from sp_widget.types import PatchType as PatchType
     from sp_widget.widget.circuit import CircuitView as CircuitView
+    from sp_widget.widget.faithfulness import FaithfulnessView as FaithfulnessView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
@@ -159,7 +166,6 @@ _HOMES = {
         "StateError",
         "UnsupportedModelError",
     ],
-    "evaluation.roc": ["auroc"],
     "evaluation.circuit_tests": ["circuit_tests"],
     "evaluation.tested_circuit": ["CircuitTest", "CircuitTests", "KnockedOut"],
     "evaluation.stability": ["Stability", "stability"],
@@ -171,6 +177,9 @@ _HOMES = {
         "import_mib",
         "import_mib_circuit",
     ],
+    "evaluation.evaluate": ["evaluate"],
+    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.roc": ["PrecisionRecall", "RocCurve", "auroc", "precision_recall", "roc_curve"],
     "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
     "methods.acdc": ["Acdc", "AcdcConfig", "acdc_prune_scores"],
     "methods.baselines": [
@@ -205,6 +214,7 @@ _HOMES = {
     "report.picture": ["Picture", "snapshot"],
     "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],
+    "widget.faithfulness": ["FaithfulnessView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -286,7 +286,7 @@ def _jobs(
         settings = config
     else:
         method = methods.of(None) if config is None else methods.get(config)
-        settings = method.first_config(prompts)
+        settings = method.first_config(model, prompts)
     return [
         _Job(model, prompts, replace(settings, seed=seed), sample)
         for sample in range(n_bootstrap)

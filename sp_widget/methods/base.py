@@ -49,6 +49,7 @@ FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
     "mse": "Mean squared error",
     "answer": "Answer logit",
     "wrong_answer": "Wrong answer logit",
+    "logit_diff": "Logit difference",
     "correct_percent": "Correct percent",
     "logit_diff_percent": "Logit difference percent",
 }
@@ -412,7 +413,7 @@ class Trainer(ABC, Generic[ConfigT]):
         with progress_bar(self.title, last, self.step_count, enabled=progress) as show:
             while self.step_count < last:
                 record = self.step()
-                show(record)
+                show(f"loss {record.loss:.3g}, {record.hard_edge_count} edges")
                 if not problem:
                     problem = validation_problem(record, self.evaluations)
                     if problem:

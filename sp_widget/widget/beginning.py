@@ -41,6 +41,7 @@ class Beginning:
             interventions=snapshot.interventions,
             prune_scores=prune_scores,
             n_steps=snapshot.n_steps,
+            masks=snapshot.masks,
         )
 
     def as_code(self, snapshot: Snapshot, names: Names) -> str:

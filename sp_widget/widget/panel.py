@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 import traitlets
 from ipywidgets import CallbackDispatcher
 
+from sp_widget.evaluation.diagnosis import Diagnosis
 from sp_widget.session import State
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.form import Field, Option, Raw
@@ -142,6 +143,8 @@ class ControlPanel(LockedWidget):
     _css = bundled("panel.css")
 
     status = traitlets.Dict().tag(sync=True, holds=Status)
+    diagnosis = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Diagnosis])
+    """What is off about the run, with what to do; empty: nothing."""
     fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])
     """The settings of the method, in display order."""
     values = traitlets.Dict().tag(sync=True, holds=dict[str, Raw])

@@ -35,8 +35,10 @@ class FinishedRun:
     prune_scores: PruneScores
     n_steps: int
     """Steps that the whole training would have taken."""
+    masks: tuple[int, int, int] = (0, 0, 0)
+    """`Snapshot.masks` of the scores."""
     shown: bool = True
-    """Whether the chart shows it."""
+    """Whether the charts show it."""
 
     def __repr__(self) -> str:
         return f"FinishedRun({self.name!r}: {self.result})"

@@ -15,6 +15,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer
@@ -22,6 +23,7 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.threads import Threads, check_threads
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
@@ -30,6 +32,7 @@ from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.comm_routing import deliver_where_addressed, responsiveness_note
 from sp_widget.widget.export import ExportPanel
+from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption
@@ -108,6 +111,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.circuit = CircuitView(
             model, official_edges, dataloader.seq_labels if model.seq_len is not None else None
         )
+        self.faithfulness = FaithfulnessView()
         self.export = ExportPanel(self)
         # Whatever a handler changes is changed under the panel's lock: a handler runs on the
         # main thread or on a subshell's, while code in a cell may ask for the same thing.
@@ -117,6 +121,13 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._runs = Runs()
         self._delivery = Delivery(save_as.strip())
         self._session = Session(self._new_trainer, on_end=self._deliver, threads=threads)
+        self._background = BackgroundEvaluation(
+            self._session,
+            model,
+            dataloader,
+            validation_dataloader,
+            changed=lambda: self._publisher.wake(),
+        )
         self._settings = Settings(
             config,
             self.panel,
@@ -130,7 +141,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self.panel,
             self.chart,
             self.circuit,
+            self.faithfulness,
             self._session,
+            self._background,
             self._runs,
             self._delivery,
             validation=validation_dataloader is not None,
@@ -161,16 +174,25 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             wake=self._publisher.wake,
         )
         super().__init__(
-            [self.panel, self.chart.view, self.circuit, self.export],
+            [self.panel, self.chart.view, self.circuit, self.faithfulness, self.export],
             layout=ipywidgets.Layout(width="100%", min_width="0"),
         )
 
+        # In the browser, so that the mark follows the slider however busy the kernel is.
+        self._links = [
+            ipywidgets.jslink((self.circuit, "n_edges"), (self.faithfulness, "n_edges")),
+            ipywidgets.jsdlink(
+                (self.circuit, "training_edges"), (self.faithfulness, "training_edges")
+            ),
+        ]
+        self.faithfulness.on_measure(self._measure)
         deliver_where_addressed(self.panel.comm)
         self.panel.update(responsive=responsiveness_note())
         self._requests.listen()
         self._session.subscribe(self._publisher.wake)
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
+        self._session.subscribe(self._background.look)
         self._settings.show()
         self._publish()
 
@@ -334,6 +356,18 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return list(self._session.snapshot().evaluations)
 
     @property
+    def evaluation(self) -> Evaluation | None:
+        """What circuits of all sizes do, cut from the present scores; `None`: not measured yet.
+
+        Measured in the background when a run ends, on the first 64 validation prompts, with the
+        ablation and in the direction of the run; this waits for what is under way. `sp.evaluate`
+        measures more.
+        """
+        self._background.wait()
+        measured = self._background.measured.get(self._session.snapshot().masks)
+        return None if measured is None else measured.evaluation
+
+    @property
     def runs(self) -> list[FinishedRun]:
         """The runs before the last reset, oldest first, with their scores."""
         return list(self._runs.all)
@@ -363,8 +397,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 self._session.stop()
             self.panel.close()
             self.chart.close()
+            for link in self._links:
+                link.close()
             self.circuit.close()
+            self.faithfulness.close()
             self.export.close()
+            self._background.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -374,6 +412,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"SubnetworkProbingWidget({snapshot.state}, {steps}"
             f"{self._model.n_edges} edges, save_as={self.panel.save_as!r})"
         )
+
+    def _measure(self) -> None:
+        # Pressed in the moment in which a run began: its end measures it.
+        with suppress(StateError):
+            self._background.measure()
 
     # The training.
 
