@@ -77,7 +77,7 @@ def read_state(
     return State(
         config=_config(config, parts["config"]),
         seed=seed,
-        tensors=_tensors("tensors", parts["tensors"], tensors),
+        tensors=_tensors("tensors", parts["tensors"], tensors, whole=tensors.keys() - kept_of_best),
         history=history,
         evaluations=evaluations,
         best=Best(best, _tensors("best_tensors", parts["best_tensors"], kept)),
@@ -95,7 +95,9 @@ def _config(config: ConfigT, values: object) -> ConfigT:
     return replace(config, **settings)  # type: ignore[type-var]
 
 
-def _tensors(part: str, values: object, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _tensors(
+    part: str, values: object, wanted: Mapping[str, Tensor], whole: Collection[str] = ()
+) -> dict[str, Tensor]:
     found = _mapping(part, values, wanted)
     for name, model in wanted.items():
         value = found[name]
@@ -103,8 +105,8 @@ def _tensors(part: str, values: object, wanted: Mapping[str, Tensor]) -> dict[st
         _require(isinstance(value, Tensor), f"{part}[{name!r}]: {like}", type(value))
         got = f"{value.dtype} of shape {tuple(value.shape)}"
         _require(got == like, f"{part}[{name!r}]: {like}", got)
-        # Of what is trained; elsewhere NaN may stand for "not measured".
-        sound = not (model.requires_grad and torch.isnan(value).any())
+        # Of what is trained, and of its optimizer; elsewhere NaN may stand for "not measured".
+        sound = not ((model.requires_grad or name in whole) and torch.isnan(value).any())
         _require(sound, f"{part}[{name!r}]: no NaN", "NaN")
     return {name: value.detach().clone() for name, value in found.items()}
 
