@@ -68,11 +68,13 @@ def read_state(
             raise ArgumentError("state", f"one with {name} {wanted}", theirs[name])
     seed = parts["seed"]
     _require(_is_whole(seed, 2**63 - 1), "a seed", seed)
-    history = _history(parts["history"], n_steps, n_edges)
-    evaluations = [_evaluation(each, len(history), n_edges) for each in _list(parts, "evaluations")]
+    history = history_from(parts["history"], n_steps, n_edges)
+    evaluations = [
+        evaluation_from(each, len(history), n_edges) for each in _list(parts, "evaluations")
+    ]
     steps = [each.step for each in evaluations]
     _require(steps == sorted(set(steps)), "evaluations in the order of their steps", steps)
-    best = None if parts["best"] is None else _evaluation(parts["best"], len(history), n_edges)
+    best = None if parts["best"] is None else evaluation_from(parts["best"], len(history), n_edges)
     kept = {name: tensors[name] for name in kept_of_best} if best else {}
     return State(
         config=_config(config, parts["config"]),
@@ -111,7 +113,11 @@ def _tensors(
     return {name: value.detach().clone() for name, value in found.items()}
 
 
-def _history(values: object, n_steps: int, n_edges: int) -> list[StepRecord]:
+def history_from(values: object, n_steps: int, n_edges: int) -> list[StepRecord]:
+    """Return records that `StepRecord.to_dict` wrote, oldest first.
+
+    Raises `ArgumentError` for anything else.
+    """
     _require(isinstance(values, list), "a history", type(values))
     assert isinstance(values, list)
     _require(len(values) <= n_steps, f"at most {n_steps} steps", len(values))
@@ -133,7 +139,8 @@ def _record(values: object, step: int, n_edges: int) -> StepRecord:
     return StepRecord.from_dict(values)
 
 
-def _evaluation(values: object, steps_done: int, n_edges: int) -> HardEvaluation:
+def evaluation_from(values: object, steps_done: int, n_edges: int) -> HardEvaluation:
+    """Return what `HardEvaluation.to_dict` wrote. Raises `ArgumentError` for anything else."""
     names = [field.name for field in fields(HardEvaluation)]
     found = _mapping("evaluations", values, names)
     for name, most in (("step", steps_done), ("edges", n_edges)):

@@ -115,10 +115,10 @@ class RunWriter:
 
     def _begin(self, moment: Moment) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if _exists(self.folder / CONFIG):
+        if exists(self.folder / CONFIG):
             self._check_about(moment)
             self._go_on(moment)
-        elif _exists(self.folder / CHECKPOINT) or _exists(self.folder / HISTORY):
+        elif exists(self.folder / CHECKPOINT) or exists(self.folder / HISTORY):
             raise ArgumentError("folder", "a new folder, or one with a run", "a part of a run")
         else:
             content = json.dumps(moment.about, indent=1)
@@ -135,7 +135,7 @@ class RunWriter:
                 raise ArgumentError("folder", wanted, written.get(name))
 
     def _go_on(self, moment: Moment) -> None:
-        if not _exists(self.folder / CHECKPOINT):
+        if not exists(self.folder / CHECKPOINT):
             return
         steps = steps_of(read_checkpoint(self.folder))
         if steps > len(moment.history):
@@ -149,9 +149,9 @@ class RunWriter:
 
     def _append(self, lines: bytes) -> None:
         path = self.folder / HISTORY
-        if _exists(path):
+        if exists(path):
             require_file(path)
-        with path.open("r+b" if _exists(path) else "xb") as file:
+        with path.open("r+b" if exists(path) else "xb") as file:
             # Away with what a killed process wrote behind the checkpoint, or a full disk tore.
             file.truncate(self._bytes)
             file.seek(self._bytes)
@@ -176,7 +176,7 @@ def read_trainer(
     steps, notes = steps_of(state), state.pop("notes")
     del state["steps"]
     state["history"] = list(read_json_lines(folder / HISTORY, steps)) if steps else []
-    with _in_file(CHECKPOINT):
+    with in_file(CHECKPOINT):
         if isinstance(state["config"], Mapping):
             known = parameters(trainer.config)
             state["config"] = {
@@ -200,7 +200,7 @@ def new_trainer(
     Raises `ArgumentError` for another model or other data.
     """
     about = read_about(folder)
-    with _in_file(CONFIG):
+    with in_file(CONFIG):
         method = methods.get(about["method"])
         config = config_from_json(method.Config, about["parameters"], model)
     trainer = method.trainer(model, dataloader, config, validation_dataloader)
@@ -273,7 +273,7 @@ def folder_of(folder: object) -> Path:
     if not isinstance(folder, str | Path) or not str(folder) or "\0" in str(folder):
         raise ArgumentError("folder", "the path of a folder", folder)
     path = Path(folder)
-    if _exists(path) and not path.is_dir():
+    if exists(path) and not path.is_dir():
         raise ArgumentError("folder", "the path of a folder", str(folder))
     return path
 
@@ -335,12 +335,13 @@ def _line_of(content: object) -> bytes:
     return json.dumps(content).encode() + b"\n"
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Return whether there is something of this name, be it a link that leads nowhere."""
     return path.exists() or path.is_symlink()
 
 
 @contextmanager
-def _in_file(name: str) -> Iterator[None]:
+def in_file(name: str) -> Iterator[None]:
     """Say of a bad argument in which file of the folder it stands."""
     try:
         yield
