@@ -98,15 +98,15 @@ class RunFolder:
     @property
     def scores(self) -> dict[str, float]:
         """The score of every edge by its name (`A0.1->MLP 1`, `3:A0.1->MLP 1` at position 3)."""
+        names, values = self._edges, list[float]()
         tensors = read_tensors(self.path / SCORES, SCORES_FORMAT)
-        values: list[float] = []
         for module in self.config["graph"]["modules"]:
             if module["name"] not in tensors:
                 raise ArgumentError("folder", f"{SCORES}: scores of {module['name']}", "none")
             values += tensors[module["name"]].flatten().tolist()
-        if len(values) != len(self._edges):
-            raise ArgumentError("folder", f"{SCORES}: {len(self._edges)} scores", len(values))
-        return dict(zip(self._edges, values, strict=True))
+        if len(values) != len(names):
+            raise ArgumentError("folder", f"{SCORES}: {len(names)} scores", len(values))
+        return dict(zip(names, values, strict=True))
 
     @property
     def evaluation(self) -> dict[str, Any] | None:

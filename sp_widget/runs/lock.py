@@ -47,6 +47,10 @@ class FolderLock:
             self._file.close()
             self._file = None
 
+    def __del__(self) -> None:
+        # Of a run that nobody can ask any more.
+        self.let_go()
+
 
 def is_held(folder: Path) -> bool:
     """Return whether a run is under way in a folder, in this process or another."""

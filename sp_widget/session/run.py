@@ -352,6 +352,8 @@ class Run:
         except BaseException as raised:
             # Whatever it is, somebody waits for it: it is raised again by wait().
             error, state = raised, "failed"
+        # How it ended, if nothing else.
+        self._unsaved = True
         self._end(state, error)
 
     def _choose_threads(self) -> bool:

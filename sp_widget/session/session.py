@@ -163,7 +163,7 @@ class Session:
         `folder`: where it is kept from now on. Raises `StateError` unless idle, and while another
         session is at the run; `ArgumentError` for notes that no session wrote.
         """
-        interventions, threads = read_notes(notes, trainer.step_count)
+        interventions, threads = read_notes(notes, trainer)
         with self._lock:
             if self._run is not None:
                 raise StateError(f"cannot go on: the run is {self._run.state}; reset it first")
@@ -205,6 +205,10 @@ class Session:
         run.save().result()
         if run.snapshot().saving_problem:
             raise OSError(run.snapshot().saving_problem)
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the runs that begin from now on in a folder."""
+        self._folder = folder
 
     @property
     def folder(self) -> Path | None:
