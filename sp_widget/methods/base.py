@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -45,9 +45,6 @@ from sp_widget.methods.record import HardEvaluation, StepRecord, validation_prob
 from sp_widget.methods.run_files import RunWriter, moment_of, read_trainer
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
 from sp_widget.types import AblationType, FaithfulnessTarget
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
     "kl_div": "KL divergence",
@@ -144,6 +141,7 @@ class MethodConfig:
 
 
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+TrainerT = TypeVar("TrainerT", bound="Trainer[Any]")
 
 
 class Trainer(ABC, Generic[ConfigT]):
@@ -564,12 +562,12 @@ class Trainer(ABC, Generic[ConfigT]):
 
     @classmethod
     def load(
-        cls,
+        cls: type[TrainerT],
         folder: str | Path,
         model: PatchableModel,
         dataloader: PromptDataLoader,
         validation_dataloader: PromptDataLoader | None = None,
-    ) -> Self:
+    ) -> TrainerT:
         """Return the trainer of a run in a folder: it goes on bit for bit where it was saved.
 
         `Trainer.load` reads a run of any method. Raises `ArgumentError` for a run of another

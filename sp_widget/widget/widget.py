@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
 from IPython.display import display
@@ -55,7 +55,8 @@ from sp_widget.widget.settings import Settings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from typing_extensions import Self
+
+Widget = TypeVar("Widget", bound="SubnetworkProbingWidget")
 
 MAX_UPDATES_PER_SECOND = 6
 MAX_MESSAGES_PER_SECOND = 33
@@ -204,14 +205,14 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
 
     @classmethod
     def load(
-        cls,
+        cls: type[Widget],
         folder: str | Path,
         model: PatchableModel,
         dataloader: PromptDataLoader,
         validation_dataloader: PromptDataLoader | None = None,
         *,
         threads: Threads = "auto",
-    ) -> Self:
+    ) -> Widget:
         """Return the widget that `save` wrote, or that was kept in its `folder`.
 
         The run at hand is at its step, paused unless it had ended, and goes on bit for bit; the
