@@ -42,7 +42,7 @@ from sp_widget.methods.parameter import choice, parameters, whole_number
 from sp_widget.methods.progress import progress_bar
 from sp_widget.methods.ranking import circuit_size_of
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
-from sp_widget.methods.run_files import RunWriter, moment_of, read_trainer
+from sp_widget.methods.run_files import moment_of, read_trainer, save_moment
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
 from sp_widget.types import AblationType, FaithfulnessTarget
 
@@ -556,9 +556,10 @@ class Trainer(ABC, Generic[ConfigT]):
 
         It may hold an earlier moment of the same run; killed in the middle, it still holds that
         one. See docs/runs.md. Raises `ArgumentError` for a folder with another run or a later
-        moment, and `OSError` where it cannot be written.
+        moment, and for a method that `sp.methods` does not know; `StateError` while a run is under
+        way in the folder, and `OSError` where it cannot be written.
         """
-        RunWriter(folder).write(moment_of(self))
+        save_moment(folder, moment_of(self))
 
     @classmethod
     def load(

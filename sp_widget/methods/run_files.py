@@ -28,6 +28,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.files import write_atomically
+from sp_widget.folder_lock import FolderLock
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.methods.config_text import (
     config_from_json,
@@ -158,6 +159,15 @@ class RunWriter:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+def save_moment(folder: str | Path, moment: Moment) -> None:
+    """Write one moment into a folder. Raises as `RunWriter.write` does, and `StateError` while a
+    run is under way there.
+    """
+    writer = RunWriter(folder)
+    with FolderLock(writer.folder):
+        writer.write(moment)
 
 
 def read_trainer(

@@ -15,6 +15,7 @@ from sp_widget.checked_files import read_json, read_json_lines, read_tensors
 from sp_widget.circuits.score_files import FORMAT as SCORES_FORMAT
 from sp_widget.errors import ArgumentError
 from sp_widget.files import write_atomically
+from sp_widget.folder_lock import is_held
 from sp_widget.methods.checkpoint import evaluation_from, history_from
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.run_files import (
@@ -29,7 +30,6 @@ from sp_widget.methods.run_files import (
     read_checkpoint,
     steps_of,
 )
-from sp_widget.runs.lock import is_held
 from sp_widget.runs.status import STATUS, RunStatus, read_status
 
 EVALUATION = "evaluation.json"

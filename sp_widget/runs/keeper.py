@@ -11,9 +11,9 @@ from typing import Any
 
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.files import remove_leftovers
+from sp_widget.folder_lock import FolderLock
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.run_files import Moment, RunWriter, moment_of
-from sp_widget.runs.lock import FolderLock
 from sp_widget.runs.status import RunState, RunStatus, status_now, write_status
 
 SECONDS_BETWEEN = 10.0
@@ -112,11 +112,11 @@ class RunKeeper:
     def _look(
         self, trainer: Trainer[Any], state: RunState, error: BaseException | None, notes: Notes
     ) -> tuple[Moment, RunStatus] | None:
-        """Return what to write; `None` for a trainer that has no form in files."""
+        """Return what to write; `None` where there is none, such as for a method of no name."""
         try:
             status = status_now(state, trainer.step_count, trainer.n_steps, error)
             return moment_of(trainer, notes()), status
-        except ArgumentError as reason:
+        except Exception as reason:
             self.problem = _in_words(reason)
             return None
 
@@ -126,11 +126,13 @@ class RunKeeper:
             self._writer.write(moment)
             write_status(self.folder, status)
             self.problem = ""
-        except (OSError, ArgumentError) as error:
+        except Exception as error:
+            # Whatever it is, it must not end the training.
             self.problem = _in_words(error)
         self._cost = time.thread_time() - began
 
 
 def _in_words(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error)
+    ours = isinstance(error, ArgumentError | StateError)
+    reason = getattr(error, "strerror", None) or (str(error) if ours else repr(error))
     return f"The run could not be saved in its folder: {reason}."

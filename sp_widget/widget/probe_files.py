@@ -20,11 +20,11 @@ from sp_widget.methods.config_text import config_from_json, edges_by_name
 from sp_widget.methods.run_files import (
     CHECKPOINT,
     Moment,
-    RunWriter,
     exists,
     in_file,
     moment_of,
     read_trainer,
+    save_moment,
 )
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.status import RunStatus, write_status
@@ -137,8 +137,8 @@ def _check_name(folder: str) -> None:
 
 
 def write_run(folder: Path, moment: Moment, status: RunStatus) -> None:
-    """Write a run into a folder. Raises as `RunWriter.write` does."""
-    RunWriter(folder).write(moment)
+    """Write a run into a folder. Raises as `save_moment` does."""
+    save_moment(folder, moment)
     write_status(folder, status)
 
 

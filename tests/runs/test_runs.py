@@ -20,7 +20,6 @@ from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.runs.folder import new_run_folder
 from sp_widget.runs.keeper import RunKeeper
-from sp_widget.runs.lock import FolderLock
 from tests import model_kinds
 from tests.killing import full_disk
 from tests.methods.test_exactness import _model, moment, same, trainer_of
@@ -191,18 +190,3 @@ def test_checkpoints_are_written_meanwhile_and_a_full_disk_ends_no_training(tmp_
     keeper.save(trainer, "done")
     assert not keeper.problem
     assert load(tmp_path).step_count == 3
-
-
-def test_a_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
-    from random import Random
-
-    from tests.killing import killed
-
-    def hold(tell: Any) -> None:
-        lock = FolderLock(tmp_path)
-        lock.take()
-        tell(1)
-        threading.Event().wait()
-
-    assert killed(hold, Random(0)) == 1
-    FolderLock(tmp_path).take()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,37 +135,3 @@ def test_a_folder_that_cannot_be_written_ends_no_training(tmp_path: Path) -> Non
     assert "could not be saved" in snapshot.saving_problem
     with pytest.raises(OSError, match="could not be saved"):
         session.save()
-
-
-AT_EXIT = """
-import sys
-from pathlib import Path
-from sp_widget.session import Session
-from tests.methods.test_exactness import trainer_of
-from tests.session.watching import Watch
-
-session = Session(lambda: trainer_of("subnetwork_probing", steps=100_000), folder=Path(sys.argv[1]))
-watch = Watch(session)
-session.start()
-watch.until(lambda now: now.step > 3)
-"""
-
-
-def test_the_end_of_the_process_is_kept(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", AT_EXIT, str(tmp_path)]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    folder = RunFolder(tmp_path / "run-1")
-    assert folder.status.state == "paused"
-    assert folder.status.step > 3
-    assert json.loads((tmp_path / "run-1" / "status.json").read_text())["state"] == "paused"
-    trainer, _ = read(folder.path)
-    whole = trainer_of("subnetwork_probing", steps=100_000)
-    whole.run(progress=False, until_step=trainer.step_count)
-    assert same(moment(trainer), moment(whole))

@@ -47,6 +47,13 @@ class FolderLock:
             self._file.close()
             self._file = None
 
+    def __enter__(self) -> FolderLock:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+
     def __del__(self) -> None:
         # Of a run that nobody can ask any more.
         self.let_go()

@@ -1,7 +1,7 @@
-"""python -m tests.methods.killed_while_saving FOLDER TIMES
+"""python -m tests.runs.ended_processes FOLDER TIMES
 
 Kills a training that saves itself after every step, goes on from its folder, and compares every
-moment with an undisturbed training.
+moment with an undisturbed training. Then it starts a session in `FOLDER/session` and ends.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sp_widget.files import TEMPORARY, remove_leftovers
+from sp_widget.folder_lock import FolderLock, is_held
 from sp_widget.methods.base import Trainer
+from sp_widget.methods.run_files import RunWriter, moment_of
+from sp_widget.session import Session
 from tests import model_kinds
 from tests.killing import killed
 from tests.methods.test_exactness import _model, moment, same, trainer_of
+from tests.session.watching import Watch
 
 
 def load(folder: Path) -> Trainer:
@@ -30,13 +34,16 @@ def main(folder: Path, times: int) -> None:
     for _ in range(times):
 
         def work(tell: Callable[[int], None]) -> None:
-            trainer = load(folder)
+            trainer, writer = load(folder), RunWriter(folder)
+            lock = FolderLock(folder)
+            lock.take()
             while True:
                 trainer.step()
-                trainer.save(folder)
+                writer.write(moment_of(trainer))
                 tell(trainer.step_count)
 
         heard = killed(work, chance)
+        assert not is_held(folder), "the lock is still held"
         trainer = load(folder)
         last = trainer.step_count
         assert last >= heard, "a saved step was lost"
@@ -49,5 +56,14 @@ def main(folder: Path, times: int) -> None:
     print(f"killed {times} times, {torn} times in the middle, went on exactly to step {last}")
 
 
+def leave(folder: Path) -> None:
+    """Start a training and return while it runs, as a kernel is shut down."""
+    session = Session(lambda: trainer_of("subnetwork_probing", steps=100_000), folder=folder)
+    watch = Watch(session)
+    session.start()
+    watch.until(lambda now: now.step > 3)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]) / "killed", int(sys.argv[2]))
+    leave(Path(sys.argv[1]) / "session")
