@@ -90,7 +90,8 @@ class Run:
         self._allowance: float = 0
         self._stop = False
         self._abandoned = False
-        self._at_exit = False
+        self._can_go_on = False
+        """Whether its folder says that it is paused, and not over."""
         self._changes: dict[str, float] = {}
         self._questions: list[Callable[[], None]] = []
         self._history: list[StepRecord] = list(trainer.history)
@@ -162,10 +163,14 @@ class Run:
             self._allowance += 1
             self._wishes.notify_all()
 
-    def stop(self) -> None:
-        """End after the step in progress and keep what was learnt."""
+    def stop(self, *, for_now: bool = False) -> None:
+        """End after the step in progress and keep what was learnt.
+
+        `for_now`: in its folder the run is paused.
+        """
         with self._wishes:
             self._require("stop", "preparing", "running", "paused")
+            self._can_go_on = for_now
             self._stop = True
             self._state = "stopping"
             self._wishes.notify_all()
@@ -332,7 +337,7 @@ class Run:
 
     def _end_at_exit(self) -> None:
         with self._wishes:
-            self._at_exit = True
+            self._can_go_on = True
             self._give_up()
         self._thread.join(SECONDS_TO_END_AT_EXIT)
 
@@ -491,7 +496,9 @@ class Run:
                 for question in questions:
                     question()
             if self._unsaved:
-                self._save("paused" if self._at_exit and state == "stopped" else state)
+                self._save("paused" if self._can_go_on and state == "stopped" else state)
+            if self._keeper is not None:
+                self._keeper.let_go()
         atexit.unregister(self._end_at_exit)
         # First the listeners: what they show is up to date when a waiter goes on.
         self._on_change()

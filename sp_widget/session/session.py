@@ -91,9 +91,12 @@ class Session:
         else:
             run.step()
 
-    def stop(self) -> None:
-        """End after the step in progress; what was learnt is kept."""
-        self._current("stop").stop()
+    def stop(self, *, for_now: bool = False) -> None:
+        """End after the step in progress; what was learnt is kept.
+
+        `for_now`: this session is over, but in its folder the run is paused, and can go on.
+        """
+        self._current("stop").stop(for_now=for_now)
 
     def reset(self) -> None:
         """Forget the run, its history and its scores: the next start makes a new trainer.
@@ -173,8 +176,6 @@ class Session:
                 failed = status.state == "failed"
                 state: State = "failed" if failed else "done" if trainer.done else "stopped"
                 run.settle(state, StateError(status.error) if failed else None)
-                if keeper is not None:
-                    keeper.let_go()
             else:
                 run.start(0)
             self._run = run

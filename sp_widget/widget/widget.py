@@ -460,11 +460,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._settings.config
 
     def close(self) -> None:
-        """Stop the training and remove the widget from the page."""
+        """Stop the training and remove the widget from the page; in a folder it is paused."""
         # Also called when the constructor refused its arguments.
         if "_session" in vars(self):
             with suppress(StateError):
-                self._session.stop()
+                self._session.stop(for_now=True)
             self.panel.close()
             self.chart.close()
             self.circuit.close()

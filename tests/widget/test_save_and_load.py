@@ -146,6 +146,18 @@ def test_a_cell_that_is_run_again_keeps_what_is_in_its_folder(
     assert ([run["folder"] for run in panel["runs"]], panel["current"]) == (["run-1"], "run-2")
 
 
+def test_a_widget_that_was_closed_is_paused_in_its_folder(
+    make_probe: MakeProbe, load: MakeProbe, tmp_path: Path
+) -> None:
+    probe = make_probe(folder=tmp_path)
+    make_a_step(probe)
+    probe.close()
+    probe.wait(PATIENCE)
+    loaded = load(tmp_path, validation_dataloader=None)
+    watch(loaded).until_state("paused")
+    assert loaded.history == probe.history
+
+
 def test_save_in_the_panel_says_where_or_why_not(
     make_probe: MakeProbe, load: MakeProbe, tmp_path: Path
 ) -> None:
