@@ -138,7 +138,7 @@ class RunWriter:
     def _go_on(self, moment: Moment) -> None:
         if not exists(self.folder / CHECKPOINT):
             return
-        steps = steps_of(read_checkpoint(self.folder))
+        steps, n_bytes = steps_of(read_checkpoint(self.folder)), 0
         if steps > len(moment.history):
             wanted = f"a folder without a later step of the run than {len(moment.history)}"
             raise ArgumentError("folder", wanted, steps)
@@ -146,7 +146,8 @@ class RunWriter:
         for record, line in zip(moment.history, lines, strict=False):
             if _line(record) != _line_of(line):
                 raise ArgumentError("folder", "a folder without another run", record.step)
-            self._lines, self._bytes = record.step, self._bytes + len(_line(record))
+            n_bytes += len(_line(record))
+        self._lines, self._bytes = steps, n_bytes
 
     def _append(self, lines: bytes) -> None:
         path = self.folder / HISTORY

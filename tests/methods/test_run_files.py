@@ -21,6 +21,7 @@ from sp_widget.errors import ArgumentError
 from sp_widget.files import TEMPORARY
 from sp_widget.methods.acdc import Acdc
 from sp_widget.methods.base import Trainer
+from sp_widget.methods.run_files import RunWriter, moment_of
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
 from tests.methods.test_exactness import _model, course, moment, same, trainer_of
@@ -153,6 +154,21 @@ def test_a_folder_with_another_run_or_a_later_step_is_left_alone(tmp_path: Path)
     for folder in (None, "", 3, "a\0b", tmp_path / "config.json"):
         with pytest.raises(ArgumentError, match="folder"):
             trainer.save(folder)  # type: ignore[arg-type]
+
+
+def test_a_writer_that_failed_may_try_again(tmp_path: Path) -> None:
+    trainer = trainer_of("subnetwork_probing")
+    trainer.run(progress=False, until_step=2)
+    trainer.save(tmp_path)
+    history = (tmp_path / "history.jsonl").read_bytes()
+    (tmp_path / "history.jsonl").write_bytes(history[:-1])
+    trainer.step()
+    writer = RunWriter(tmp_path)
+    with pytest.raises(ArgumentError, match="1 whole"):
+        writer.write(moment_of(trainer))
+    (tmp_path / "history.jsonl").write_bytes(history + b"torn")
+    writer.write(moment_of(trainer))
+    assert same(moment(load(tmp_path)), course("subnetwork_probing")[3])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
