@@ -13,6 +13,7 @@ from sp_widget._version import __version__
 
 if TYPE_CHECKING:
     from sp_widget import methods as methods
+    from sp_widget import runs as runs
     from sp_widget import tasks as tasks
     from sp_widget.circuits.ablations import src_ablations as src_ablations
     from sp_widget.circuits.check_model import ModelCheck as ModelCheck
@@ -219,11 +220,11 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "methods", "tasks", *sorted(_HOME_OF)]
+__all__ = ["__version__", "methods", "runs", "tasks", *sorted(_HOME_OF)]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("methods", "tasks"):
+    if name in ("methods", "runs", "tasks"):
         return import_module(f"sp_widget.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

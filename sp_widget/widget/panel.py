@@ -36,6 +36,10 @@ Command = Literal[
 COMMANDS: tuple[Command, ...] = get_args(Command)
 
 
+LONGEST_PATH = 4096
+"""Letters of the path of a folder."""
+
+
 class Status(TypedDict):
     """What the status line and the progress bar show."""
 
@@ -186,6 +190,7 @@ class ControlPanel(LockedWidget):
         self._method_choices = CallbackDispatcher()
         self._preset_choices = CallbackDispatcher()
         self._run_edits = CallbackDispatcher()
+        self._saves = CallbackDispatcher()
         super().__init__(
             status=initial_status(),
             methods=list(methods),
@@ -211,6 +216,10 @@ class ControlPanel(LockedWidget):
         """Call `callback` with each change that a person makes to a finished run."""
         self._run_edits.register_callback(callback)
 
+    def on_save(self, callback: Callable[[str], object]) -> None:
+        """Call `callback` with the path of each folder that a person wants to save to."""
+        self._saves.register_callback(callback)
+
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         if not isinstance(content, dict):
             return
@@ -225,8 +234,14 @@ class ControlPanel(LockedWidget):
                 self._method_choices(content["method"])
             case "preset" if isinstance(content.get("preset"), str):
                 self._preset_choices(content["preset"])
+            case "save" if _is_path(content.get("folder")):
+                self._saves(content["folder"])
             case "run" if _is_run_edit(content):
                 self._run_edits({name: content[name] for name in content if name != "type"})
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_PATH
 
 
 def _is_run_edit(content: dict[str, Any]) -> bool:
