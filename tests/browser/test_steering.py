@@ -75,7 +75,7 @@ def test_finished_runs_are_compared_renamed_hidden_and_deleted(workbench: Workbe
     panel.press("Reset")
     panel.expect_state("idle")
 
-    panel.unfold("Runs")
+    panel.open_tab("Runs")
     rows = panel.region.get_by_role("listitem")
     expect(rows).to_have_count(2)
     expect(rows.nth(1)).to_contain_text("since Run 1: Lambda 1 → 10")
@@ -91,7 +91,7 @@ def test_finished_runs_are_compared_renamed_hidden_and_deleted(workbench: Workbe
     workbench.notebook.save()
     workbench.notebook.open()
     expect(panel.region).to_be_visible(timeout=60_000)
-    panel.unfold("Runs")
+    panel.open_tab("Runs")
     expect(rows).to_have_count(2)
     expect(panel.region.get_by_label("Name of cheap edges")).to_have_value("cheap edges")
     expect(panel.region.get_by_label("Show Run 2 in the chart")).not_to_be_checked()
@@ -106,7 +106,7 @@ def test_the_copied_code_gives_the_same_scores(workbench: Workbench) -> None:
     panel = workbench.new_panel(loader=HELD_OUT, epochs=3, seed=None, save_as="by_panel")
     panel.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     finish_a_run(panel)
-    panel.unfold("Code")
+    panel.open_tab("Code")
     panel.press("Copy as code")
     expect(panel.region).to_contain_text("Copied.")
     code: str = panel.page.evaluate("navigator.clipboard.readText()")
@@ -119,7 +119,7 @@ def test_the_copied_code_gives_the_same_scores(workbench: Workbench) -> None:
 
 def test_where_the_clipboard_is_refused_the_code_is_selected(workbench: Workbench) -> None:
     panel = workbench.new_panel()
-    panel.unfold("Code")
+    panel.open_tab("Code")
     panel.page.evaluate(
         "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
     )

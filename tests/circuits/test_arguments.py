@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -230,7 +229,7 @@ def test_what_is_no_kind_of_patch_or_ablation_is_refused(word: Any) -> None:
     _refused(lambda: src_ablations(model, _loader(), word), "ablation_type")
 
 
-@pytest.mark.parametrize("edges", [5, "MLP 0->MLP 1", ["MLP 0->MLP 1"], [1], None])
+@pytest.mark.parametrize("edges", [5, "MLP 0->MLP 1", ["MLP 9->MLP 1"], [1], None])
 def test_what_are_no_official_edges_is_refused(edges: Any) -> None:
     model = _model()
     _refused(lambda: auroc(model, model.new_prune_scores(), edges), "official_edges")
@@ -302,7 +301,7 @@ def test_a_bad_value_for_new_scores_is_refused() -> None:
 
 
 def test_refusals_leave_the_model_as_it_was() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model = patchable_model(bridge)
     for tokens in (torch.full((1, 3), N_VOCAB), torch.ones(1, 3)):
         with pytest.raises(ArgumentError):

@@ -68,11 +68,11 @@ def test_the_best_masks_have_a_picture_of_their_own(kernel: Kernel) -> None:
     kernel.run(
         "validation = sp.SubnetworkProbingWidget(model, dataloader(), dataloader(), config=config)"
     )
-    pictures(kernel, "display(validation)\nheld_out.start()\nheld_out.wait()")
+    pictures(kernel, "display(validation)\nvalidation.start()\nvalidation.wait()")
     # `wait` returns when the picture is there.
-    renewed = pictures(kernel, "validation.restore_best()\nheld_out.wait()")
+    renewed = pictures(kernel, "validation.restore_best()\nvalidation.wait()")
     assert [kind for kind, _, _ in renewed] == ["update_display_data"]
-    assert pictures(kernel, "validation.evaluate()\nheld_out.wait()") == []
+    assert pictures(kernel, "validation.evaluate()\nvalidation.wait()") == []
 
 
 def test_a_widget_that_is_not_shown_draws_nothing(kernel: Kernel) -> None:

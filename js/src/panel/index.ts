@@ -7,6 +7,7 @@ import { followKernel } from "../shared/kernel";
 import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
+import { createDiagnosis } from "./diagnosis";
 import { createDocumentation } from "./documentation";
 import { createValidation } from "./validation";
 import {
@@ -15,9 +16,11 @@ import {
   sendMethod,
   sendPreset,
   sendRunEdit,
+  sendSave,
   type Command,
   type PanelTraits,
 } from "./model";
+import { createKeeping } from "./keeping";
 import { createRuns } from "./runs";
 import { createSaving } from "./saving";
 import { createSettings } from "./settings";
@@ -32,6 +35,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   };
   const controls = createControls(send);
   const status = createStatus();
+  const diagnosis = createDiagnosis();
   const note = h("p", { class: "sp-note" });
   const validation = createValidation(send);
   const documentation = createDocumentation();
@@ -79,7 +83,14 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   });
   const tabs = createTabs(
     prefix,
-    { settings: settings.element, runs: runs.element, code: code.element },
+    {
+      settings: settings.element,
+      runs: runs.element,
+      code: code.element,
+      export: createKeeping((folder) => {
+        sendSave(model, folder);
+      }),
+    },
     (name) => {
       if (model.get("tab") === name) return;
       model.set("tab", name);
@@ -102,6 +113,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
         status.alert,
         saving.question,
         note,
+        diagnosis.element,
         validation.element,
       ),
     ),
@@ -152,8 +164,9 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["outlook", "validation", "runs", "since_last_run", "code", "responsive"],
+    ["diagnosis", "outlook", "validation", "runs", "since_last_run", "code", "responsive"],
     () => {
+      diagnosis.show(model.get("diagnosis"));
       settings.showOutlook(model.get("outlook"));
       validation.update(model.get("validation"));
       runs.show(model.get("runs"));

@@ -16,8 +16,8 @@ export interface Tabs {
 const COCKPIT = ".sp-cockpit";
 
 /**
- * A strip of tabs. What is in a tab is an element of `own`, or a widget that stands beside the panel
- * in the same box: that one is only shown and hidden, so that it needs to know nothing of tabs.
+ * A strip of tabs. What is in a tab is an element of `own`, and widgets that stand beside the panel in
+ * the same box: those are only shown and hidden, so that they need to know nothing of tabs.
  */
 export function createTabs(
   idPrefix: string,
@@ -35,25 +35,26 @@ export function createTabs(
   const tabId = (name: string): string => `${idPrefix}-tab-${name}`;
   const tabOf = (name: string): HTMLElement | null =>
     strip.querySelector<HTMLElement>(`[data-tab="${name}"]`);
-  const contentOf = (name: string): Element | null =>
-    contents.find((each) => each.classList.contains(`sp-tab-${name}`)) ??
-    strip.closest(COCKPIT)?.querySelector(`:scope > .sp-tab-${name}`) ??
-    null;
+  const contentsOf = (name: string): Element[] => [
+    ...contents.filter((each) => each.classList.contains(`sp-tab-${name}`)),
+    ...(strip.closest(COCKPIT)?.querySelectorAll(`:scope > .sp-tab-${name}`) ?? []),
+  ];
 
   const mark = (): void => {
     for (const { name, label } of shown) {
       const tab = tabOf(name);
-      const content = contentOf(name);
+      const contents = contentsOf(name);
+      const ids = contents.map((_, index) => `${idPrefix}-of-${name}-${String(index)}`);
       const selected = name === chosen;
       if (tab) {
         const count = counts.get(name) ?? 0;
         setText(tab, count ? `${label} (${count})` : label);
         setAttribute(tab, "aria-selected", String(selected));
         setAttribute(tab, "tabindex", selected ? "0" : "-1");
-        setAttribute(tab, "aria-controls", content ? `${idPrefix}-of-${name}` : false);
+        setAttribute(tab, "aria-controls", ids.join(" ") || false);
       }
-      if (content) {
-        setAttribute(content, "id", `${idPrefix}-of-${name}`);
+      for (const [index, content] of contents.entries()) {
+        setAttribute(content, "id", ids[index] ?? false);
         setAttribute(content, "role", "tabpanel");
         setAttribute(content, "aria-labelledby", tabId(name));
         setAttribute(content, "hidden", !selected);

@@ -157,6 +157,7 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
+    diagnosis: [],
     validation: {
       last: "not measured yet",
       last_step: null,
