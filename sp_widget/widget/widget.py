@@ -272,7 +272,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         Raises `ArgumentError` for a name that another tab has.
         """
         with self._lock:
-            tabs: list[Tab] = list(self.panel.tabs)
+            tabs: list[Any] = self.panel.tabs
             if not name.replace("-", "").isalnum() or name in [tab["name"] for tab in tabs]:
                 raise ArgumentError("name", "letters, digits and hyphens that no tab has", name)
             content.add_class("sp-tab")
@@ -470,6 +470,15 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             n_edges=n_edges,
             title=methods.of(self._beginning.config).title if title is None else title,
         )
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super()._repr_mimebundle_(**options)
+        # Seen where the widget is not, such as after a reload of a notebook that is not trusted.
+        shown["text/plain"] = (
+            f"{self!r}\n"
+            "To see the panel: trust the notebook and reload the page, or run this cell again."
+        )
+        return shown
 
     def _ipython_display_(self) -> None:
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
