@@ -108,10 +108,12 @@ def trust(notebooks: Iterable[Path], data_folder: Path | None = None) -> None:
         data_folder: where Jupyter keeps its signatures; by default this user's.
     """
     import nbformat
+    from jupyter_core.paths import jupyter_data_dir
     from nbformat.sign import NotebookNotary
 
-    where = {} if data_folder is None else {"data_dir": str(data_folder)}
-    notary: Any = NotebookNotary(**where)  # type: ignore[no-untyped-call]
+    where = Path(jupyter_data_dir()) if data_folder is None else data_folder
+    where.mkdir(parents=True, exist_ok=True)
+    notary: Any = NotebookNotary(data_dir=str(where))  # type: ignore[no-untyped-call]
     for path in notebooks:
         notary.sign(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
     notary.store.close()
