@@ -209,8 +209,9 @@ def test_a_long_run_shows_every_step_where_a_person_zooms_in(
     workbench.notebook.evaluate("show(201, 20_000)")
     workbench.notebook.evaluate("chart.tools.window = [4_900, 5_100]")
     chart.scroll_into_view_if_needed()
-    # Every step and one more on either side; the spike is in view and fills the upper pane.
-    expect_loss_line(chart, "line.points === 203 && line.height > 0.45")
+    # Every step and one more on either side; the spike is in view: it is most of a
+    # pane that has the other terms as well.
+    expect_loss_line(chart, "line.points === 203 && line.height > 0.3")
 
 
 def test_the_keyboard_reaches_every_control_and_reads_the_values(

@@ -37,7 +37,8 @@ CONTROLS = [
     *settings("more"),
     "Estimate time",
 ]
-"""Below chart and circuit, in the order of the page: the tab and what is in it."""
+"""After the buttons: the tab and what is in it. Chart and circuit, which stand above it, come last:
+a person goes from what is set to what comes of it."""
 
 # The name of the focused control in the panel; empty where the focus is elsewhere.
 _FOCUSED = """
@@ -84,10 +85,11 @@ def test_tab_reaches_every_control_that_can_be_used(workbench: Workbench) -> Non
     panel = workbench.new_panel()
     panel.unfold("More settings")
     workbench.notebook.select(cell=1)
-    assert tab_through(panel) == ["Start", "Step", "the chart", "the circuit", *CONTROLS]
+    assert tab_through(panel) == ["Start", "Step", *CONTROLS, "the chart", "the circuit"]
     # And back in.
     panel.page.keyboard.press("Shift+Tab")
-    assert focused(panel) == "Estimate time"
+    assert focused(panel) == "the circuit"
+    workbench.notebook.select(cell=1)
     tab_to(panel, "Settings")
     names = []
     for _ in range(5):
