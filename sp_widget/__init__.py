@@ -35,13 +35,28 @@ if TYPE_CHECKING:
     from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
     from sp_widget.errors import StateError as StateError
     from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
+    from sp_widget.evaluation.circuit_tests import circuit_tests as circuit_tests
+    from sp_widget.evaluation.cross_task import CrossTask as CrossTask
+    from sp_widget.evaluation.cross_task import OnTask as OnTask
+    from sp_widget.evaluation.cross_task import cross_task as cross_task
     from sp_widget.evaluation.evaluate import evaluate as evaluate
     from sp_widget.evaluation.evaluation import Evaluation as Evaluation
+    from sp_widget.evaluation.mib import export_mib as export_mib
+    from sp_widget.evaluation.mib import export_mib_submission as export_mib_submission
+    from sp_widget.evaluation.mib import import_mib as import_mib
+    from sp_widget.evaluation.mib import import_mib_circuit as import_mib_circuit
+    from sp_widget.evaluation.overlap import Overlap as Overlap
+    from sp_widget.evaluation.overlap import overlap as overlap
     from sp_widget.evaluation.roc import PrecisionRecall as PrecisionRecall
     from sp_widget.evaluation.roc import RocCurve as RocCurve
     from sp_widget.evaluation.roc import auroc as auroc
     from sp_widget.evaluation.roc import precision_recall as precision_recall
     from sp_widget.evaluation.roc import roc_curve as roc_curve
+    from sp_widget.evaluation.stability import Stability as Stability
+    from sp_widget.evaluation.stability import stability as stability
+    from sp_widget.evaluation.tested_circuit import CircuitTest as CircuitTest
+    from sp_widget.evaluation.tested_circuit import CircuitTests as CircuitTests
+    from sp_widget.evaluation.tested_circuit import KnockedOut as KnockedOut
     from sp_widget.graph.edge_graph import DestNode as DestNode
     from sp_widget.graph.edge_graph import Edge as Edge
     from sp_widget.graph.edge_graph import SrcNode as SrcNode
@@ -150,6 +165,17 @@ _HOMES = {
         "NonFiniteLossError",
         "StateError",
         "UnsupportedModelError",
+    ],
+    "evaluation.circuit_tests": ["circuit_tests"],
+    "evaluation.tested_circuit": ["CircuitTest", "CircuitTests", "KnockedOut"],
+    "evaluation.stability": ["Stability", "stability"],
+    "evaluation.overlap": ["Overlap", "overlap"],
+    "evaluation.cross_task": ["CrossTask", "OnTask", "cross_task"],
+    "evaluation.mib": [
+        "export_mib",
+        "export_mib_submission",
+        "import_mib",
+        "import_mib_circuit",
     ],
     "evaluation.evaluate": ["evaluate"],
     "evaluation.evaluation": ["Evaluation"],
