@@ -463,7 +463,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def evaluation(self) -> Evaluation | None:
         """What circuits of all sizes do, cut from the present scores; `None`: not measured yet.
 
-        Measured in the background when a run ends, on the first 64 validation prompts, with the
+        Measured in the background when a run ends, on the first 32 validation prompts, with the
         ablation and in the direction of the run; this waits for what is under way. `sp.evaluate`
         measures more.
         """
