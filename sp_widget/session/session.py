@@ -12,7 +12,7 @@ from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.session.run import Run
-from sp_widget.session.state import Snapshot, State
+from sp_widget.session.state import Action, Snapshot, State, check_action
 from sp_widget.session.threads import Threads, check_threads
 
 T = TypeVar("T")
@@ -75,11 +75,7 @@ class Session:
 
     def step(self) -> None:
         """Make exactly one step, from idle (after the preparation) or paused, and pause."""
-        run = self._run
-        if run is None:
-            self._begin("step", 1)
-        else:
-            run.step()
+        self._begin("step", 1)
 
     def stop(self) -> None:
         """End after the step in progress; what was learnt is kept."""
@@ -91,10 +87,11 @@ class Session:
         Raises `StateError` while a step may be in progress (preparing, running, stopping).
         """
         with self._lock:
+            check_action(self.state, "reset")
             if self._run is not None:
                 self._run.abandon()
             self._run = None
-        self._notify()
+        self.run_changed()
 
     def change(self, **values: float) -> None:
         """Change live settings of the run's method from the next step on.
@@ -185,21 +182,23 @@ class Session:
             )
         return run.snapshot()
 
-    def _begin(self, action: str, steps: float) -> None:
+    def _begin(self, action: Action, steps: float) -> None:
         with self._lock:
+            check_action(self.state, action)
             if self._run is not None:
-                raise StateError(f"cannot {action}: the run is {self._run.state}; reset it first")
+                # A step from a pause.
+                self._run.step()
+                return
             trainer = self._trainer_factory()
             self._runs += 1
             self._run = Run(
                 trainer,
                 self._runs,
                 threads=self._threads,
-                on_change=self._notify,
-                on_end=self._on_end,
+                owner=self,
             )
             self._run.start(steps)
-        self._notify()
+        self.run_changed()
 
     def _current(self, action: str) -> Run:
         run = self._run
@@ -207,6 +206,11 @@ class Session:
             raise StateError(f"cannot {action}: nothing was started")
         return run
 
-    def _notify(self) -> None:
+    def run_changed(self) -> None:
+        """Tell the listeners (called by the run)."""
         for listener in self._listeners:
             listener()
+
+    def run_ends(self, trainer: Trainer[Any]) -> None:
+        """Pass on what was learnt (called by the run)."""
+        self._on_end(trainer)

@@ -14,7 +14,6 @@ import traitlets
 from ipywidgets import widget_serialization
 
 from sp_widget.methods.series import AXIS_LABELS, AxisName
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.chart_table import Table
 from sp_widget.widget.chart_traces import TraceData, TraceSpec
 from sp_widget.widget.locked import LockedWidget
@@ -40,11 +39,8 @@ class Margins(TypedDict):
     right: int
 
 
-class ChartTools(LockedWidget):
+class ChartTools(LockedWidget, bundle="chart"):
     """What a person sets stays in traits, so a reload and a second view show the same."""
-
-    _esm = bundled("chart.js")
-    _css = bundled("chart.css")
 
     parts = traitlets.Dict().tag(sync=True, holds=Parts, **widget_serialization)
     axis_labels = traitlets.Dict(dict(AXIS_LABELS)).tag(sync=True, holds=dict[AxisName, str])

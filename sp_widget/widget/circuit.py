@@ -17,13 +17,12 @@ from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
 
 
-class CircuitView(LockedWidget):
+class CircuitView(LockedWidget, bundle="circuit"):
     """The circuit of the most important edges; a slider says how many.
 
     All state is in traits, so a reload and a second view show it. `show_scores` may be called
@@ -39,9 +38,6 @@ class CircuitView(LockedWidget):
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-
-    _esm = bundled("circuit.js")
-    _css = bundled("circuit.css")
 
     graph = traitlets.Dict().tag(sync=True, holds=GraphData)
     """Empty where there is no picture."""

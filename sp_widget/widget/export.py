@@ -11,7 +11,6 @@ from typing import Any, TypedDict
 import traitlets
 
 from sp_widget.errors import StateError
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.error_text import describe
 from sp_widget.widget.export_formats import FORMATS, Exportable
@@ -25,11 +24,8 @@ class Format(TypedDict):
     label: str
 
 
-class ExportPanel(LockedWidget):
+class ExportPanel(LockedWidget, bundle="export"):
     """Downloads of what `run` has at the moment of the click."""
-
-    _esm = bundled("export.js")
-    _css = bundled("export.css")
 
     formats = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Format])
 

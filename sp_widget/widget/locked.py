@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
+
+from sp_widget.widget.bundle import bundled
 
 
 class LockedWidget(anywidget.AnyWidget):
     """Holds a lock while its traits are written, from the kernel or from the browser.
 
+    `bundle`, of a subclass: the name of its built files.
+
     ipywidgets keeps the state of a synchronisation on the widget itself: of two threads that
     write at the same time, both lose messages. Write traits with `update`, from any thread.
     """
+
+    bundle: ClassVar[str]
+
+    def __init_subclass__(cls, *, bundle: str = "", **others: Any) -> None:
+        # Traits that are added to an instance make a class as well.
+        if bundle:
+            cls.bundle = bundle
+            cls._esm, cls._css = bundled(f"{bundle}.js"), bundled(f"{bundle}.css")
+        super().__init_subclass__(**others)
 
     def __init__(self, **traits: Any) -> None:
         # Before super().__init__, which already writes traits and opens the comm.

@@ -13,7 +13,6 @@ import traitlets
 from ipywidgets import CallbackDispatcher
 
 from sp_widget.session import State
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.form import Field, Option, Raw
 from sp_widget.widget.locked import LockedWidget
 from sp_widget.widget.runs import RunData
@@ -132,14 +131,11 @@ class RunEdit(TypedDict, total=False):
 _EDITS: dict[str, type] = {"name": str, "shown": bool, "delete": bool}
 
 
-class ControlPanel(LockedWidget):
+class ControlPanel(LockedWidget, bundle="panel"):
     """The panel as a widget. All state is in traits, so a reload and a second view show it.
 
     One thread publishes while another handles what the browser sent; both hold the panel's lock.
     """
-
-    _esm = bundled("panel.js")
-    _css = bundled("panel.css")
 
     status = traitlets.Dict().tag(sync=True, holds=Status)
     fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])

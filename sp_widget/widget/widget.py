@@ -22,7 +22,9 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
+from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
 from sp_widget.widget.beginning import Beginning
@@ -173,6 +175,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._session.subscribe(self._kept.look)
         self._settings.show()
         self._publish()
+        self._parts = lifetime.hold_weakly(self)
+        lifetime.watch(self)
 
     # What a person in the panel and code in a cell can do.
 
@@ -222,9 +226,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             finished = None
             if snapshot.step and snapshot.state in ("paused", *ENDED):
                 finished = self._beginning.finished_run(snapshot, self.history, self.prune_scores)
-            elif snapshot.state not in ("idle", "paused", *ENDED):
+            else:
                 # It might pause before the next line, and be forgotten without being kept.
-                raise StateError(f"cannot reset: the run is {snapshot.state}")
+                check_action(snapshot.state, "reset")
             self._session.reset()
             self._delivery.forget()
             if finished is not None:
@@ -325,6 +329,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
 
     def _ipython_display_(self) -> None:
+        lifetime.keep_while_shown(self)
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
         self._kept.show()
 
@@ -356,15 +361,27 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._settings.config
 
     def close(self) -> None:
-        """Stop the training and remove the widget from the page."""
+        """Stop the training and remove the widget from the page, and from memory with all its parts
+        as soon as nothing refers to it.
+        """
         # Also called when the constructor refused its arguments.
         if "_session" in vars(self):
             with suppress(StateError):
                 self._session.stop()
-            self.panel.close()
+            lifetime.forget(self)
+        self._close_parts()
+
+    def __del__(self) -> None:
+        # Not the session: it ends by itself, and may belong to a thread that waits for a lock.
+        self._close_parts()
+
+    def _close_parts(self) -> None:
+        if "_parts" in vars(self):
+            self._publisher.close()
             self.chart.close()
-            self.circuit.close()
-            self.export.close()
+            for part in self._parts:
+                if part is not self:
+                    part.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -415,6 +432,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
             self._delivery.deliver(trainer.prune_scores)
+        # Its cell may have been run again meanwhile.
+        lifetime.look_soon()
 
     # What goes to the browser, one thread at a time.
 
