@@ -50,15 +50,15 @@ class CircuitView(LockedWidget, bundle="circuit"):
     """Edges in the circuit as the training counts them; the picture follows it."""
     auroc = traitlets.Float(None, allow_none=True).tag(sync=True)
     """How well the scores find the known circuit."""
-    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
+    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
     """Edges in the picture, as a person or code chose; `None`: as many as `training_edges`, or
     as the known circuit has, or 50."""
-    only_paths = traitlets.Bool(False).tag(sync=True)
+    only_paths = traitlets.Bool(False).tag(sync=True, browser=True)
     """Leave out what lies on no path from the input to the output, instead of fading it."""
-    compare = traitlets.Bool(True).tag(sync=True)
+    compare = traitlets.Bool(True).tag(sync=True, browser=True)
     """Show hits, misses and extras, where a known circuit is given."""
-    search = traitlets.Unicode("").tag(sync=True)
-    pinned = traitlets.Unicode("").tag(sync=True)
+    search = traitlets.Unicode("").tag(sync=True, browser=True)
+    pinned = traitlets.Unicode("").tag(sync=True, browser=True)
     """The node whose edges stay in view, such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3)."""
 
     def __init__(
@@ -102,6 +102,13 @@ class CircuitView(LockedWidget, bundle="circuit"):
     def clear(self) -> None:
         """Show the model without scores, as before the training. Safe from any thread."""
         self.update(scores=b"", auroc=None, training_edges=None)
+
+    @traitlets.validate("n_edges")
+    def _check_n_edges(self, proposal: Any) -> int | None:
+        count: int | None = proposal["value"]
+        if count is not None and not 0 <= count <= self._model.n_edges:
+            raise traitlets.TraitError(f"n_edges: from 0 to {self._model.n_edges}, got {count}")
+        return count
 
     def _shown(self, prune_scores: Mapping[str, Tensor]) -> dict[str, Any]:
         scores = score_bytes(self._model.graph, prune_scores)

@@ -38,11 +38,10 @@ class ExportPanel(LockedWidget, bundle="export"):
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         """Answer `{type: "export", format, request}` to the view that made the request."""
-        if not isinstance(content, dict) or content.get("type") != "export":
-            return
-        found = next((each for each in FORMATS if each.name == content.get("format")), None)
+        asked = content if isinstance(content, dict) and content.get("type") == "export" else {}
+        found = next((each for each in FORMATS if each.name == asked.get("format")), None)
         if found is None:
-            self.log.warning("The export asked for an unknown file: %r", content.get("format"))
+            self.drop("a message that it does not know", content)
             return
         answer = {"request": content.get("request")}
         try:

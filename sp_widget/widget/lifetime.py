@@ -16,6 +16,7 @@ browser go with them.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 import sys
@@ -111,6 +112,9 @@ def forget(widget: Widget) -> None:
             _shown[cell] = left
         else:
             del _shown[cell]
+    shell = _shell()
+    if shell is not None:
+        _forget_results(shell, [widget])
     look_soon()
 
 
@@ -128,11 +132,23 @@ def _after_cell(*_: object) -> None:
     # The only one there is: the next cell may still use it, and looking takes a while.
     if _look and len(_watched) > 1:
         gc.collect()
+        _give_memory_back()
     _look = False
 
 
+def _give_memory_back() -> None:
+    """Give what is free back to the system, where the C library can.
+
+    glibc keeps what a thread has freed for threads to come, in a heap for each of many threads: ten
+    widgets would seem to need ten times as much as one.
+    """
+    trim = getattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _forget_results(shell: Any, widgets: list[Widget]) -> None:
-    """Take the results of a former run of a cell out of IPython's caches of results."""
+    """Take `widgets` out of the caches in which IPython keeps the results of cells."""
 
     def is_one(value: object) -> bool:
         return any(value is widget for widget in widgets)
@@ -140,13 +156,16 @@ def _forget_results(shell: Any, widgets: list[Widget]) -> None:
     results = shell.history_manager.output_hist
     for number in [number for number, value in results.items() if is_one(value)]:
         del results[number]
-    names = [name for name in shell.user_ns if _RESULT.fullmatch(name)]
-    for name in names:
-        if is_one(shell.user_ns[name]):
-            # As before the first result; IPython compares the two and stops when they differ.
-            shell.user_ns[name] = ""
-            if hasattr(shell.displayhook, name):
-                setattr(shell.displayhook, name, "")
+    # What IPython itself has put among the variables stands in the second as well.
+    for variables in (shell.user_ns, shell.user_ns_hidden):
+        for name in [name for name in variables if _RESULT.fullmatch(name)]:
+            if is_one(variables[name]):
+                # As before the first result.
+                variables[name] = ""
+    for name in ("_", "__", "___"):
+        # IPython compares these with the variables, and gives up where they differ.
+        if is_one(getattr(shell.displayhook, name)):
+            setattr(shell.displayhook, name, "")
     last = shell.last_execution_result
     if last is not None and is_one(last.result):
         shell.last_execution_result = None

@@ -9,6 +9,11 @@ import anywidget
 import traitlets
 
 from sp_widget.widget.bundle import bundled
+from sp_widget.widget.error_text import shortened
+
+
+LONGEST = 20_000
+"""Letters and values that a message from the browser may hold, many times what a person types."""
 
 
 class LockedWidget(anywidget.AnyWidget):
@@ -52,6 +57,69 @@ class LockedWidget(anywidget.AnyWidget):
                 self.set_trait(name, value)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take over what the browser changed (called by ipywidgets)."""
+        """Take over what the browser changed (called by ipywidgets).
+
+        Only traits that are tagged `browser=True`, with values of their kind: what else comes is
+        dropped, with a line in the log.
+        """
         with self._lock:
-            super().set_state(sync_data)
+            taken = {}
+            for name, value in sync_data.items():
+                problem = self._problem(name, value)
+                if problem:
+                    self.drop(problem, {name: value})
+                else:
+                    taken[name] = value
+            super().set_state(taken)
+
+    def drop(self, what: str, content: object) -> None:
+        """Say in one line of the log that the browser sent something of no use."""
+        text = repr(content) if _length(content) <= LONGEST else f"{type(content).__name__}, long"
+        name = type(self).__name__
+        self.log.warning("%s dropped %s from the browser: %s", name, what, shortened(text))
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        """Answer the browser (called by the comm)."""
+        data = message["content"].get("data")
+        if not _is_message(data):
+            self.drop("a message that is none of ipywidgets", data)
+        elif _length(data) > LONGEST:
+            self.drop("a message that is too long", data)
+        else:
+            super()._handle_msg(message)
+
+    def _problem(self, name: str, value: object) -> str:
+        """Return why the browser may not give this trait this value; empty: it may."""
+        trait = self.traits().get(name)
+        if trait is None or not trait.metadata.get("browser"):
+            return "a trait that it may not set"
+        try:
+            # With what the class itself checks.
+            trait._cross_validate(self, trait._validate(self, value))
+        except (traitlets.TraitError, ValueError, TypeError, OverflowError):
+            return "a value of another kind"
+        return ""
+
+
+def _is_message(data: object) -> bool:
+    match data:
+        case {"method": "update", "state": dict(), **others}:
+            # The values that the browser sets hold no binary data.
+            return not others.get("buffer_paths")
+        case {"method": "custom", "content": _} | {"method": "request_state"}:
+            return True
+    return False
+
+
+def _length(content: object) -> int:
+    """Return how many letters and values there are in `content`, counted until that is too many."""
+    length, waiting = 0, [content]
+    while waiting and length <= LONGEST:
+        value = waiting.pop()
+        length += len(value) if isinstance(value, str | bytes) else 1
+        if isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return length

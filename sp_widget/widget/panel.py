@@ -140,7 +140,10 @@ class ControlPanel(LockedWidget, bundle="panel"):
     status = traitlets.Dict().tag(sync=True, holds=Status)
     fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])
     """The settings of the method, in display order."""
-    values = traitlets.Dict().tag(sync=True, holds=dict[str, Raw])
+    values = traitlets.Dict(
+        key_trait=traitlets.Unicode(),
+        value_trait=traitlets.Union([traitlets.Unicode(), traitlets.Bool()]),
+    ).tag(sync=True, holds=dict[str, Raw], browser=True)
     """Field name to what the field holds: text as typed, or the state of a checkbox."""
     problems = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(
         sync=True
@@ -160,7 +163,7 @@ class ControlPanel(LockedWidget, bundle="panel"):
     """How the settings differ from the last finished run; empty: there is none."""
     code = traitlets.Unicode("").tag(sync=True)
     """The Python that repeats the run."""
-    save_as = traitlets.Unicode("prune_scores").tag(sync=True)
+    save_as = traitlets.Unicode("prune_scores").tag(sync=True, browser=True)
     """The name that the scores are saved under."""
     save_as_problem = traitlets.Unicode("").tag(sync=True)
     """What is wrong with `save_as`; empty: nothing."""
@@ -205,21 +208,17 @@ class ControlPanel(LockedWidget, bundle="panel"):
         self._run_edits.register_callback(callback)
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
-        if not isinstance(content, dict):
-            return
-        match content.get("type"):
-            case "command":
-                command = content.get("command")
-                if command not in COMMANDS:
-                    self.log.warning("The panel sent an unknown command: %r", command)
-                    return
-                self._commands(command)
+        match content.get("type") if isinstance(content, dict) else None:
+            case "command" if content.get("command") in COMMANDS:
+                self._commands(content["command"])
             case "method" if isinstance(content.get("method"), str):
                 self._method_choices(content["method"])
             case "preset" if isinstance(content.get("preset"), str):
                 self._preset_choices(content["preset"])
             case "run" if _is_run_edit(content):
                 self._run_edits({name: content[name] for name in content if name != "type"})
+            case _:
+                self.drop("a message that it does not know", content)
 
 
 def _is_run_edit(content: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
-from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
 from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
 from sp_widget.widget import lifetime
@@ -117,7 +117,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._lock = self.panel.lock
         self._beginning = Beginning(config, config.seed)
         self._runs = Runs()
-        self._delivery = Delivery(save_as.strip())
+        self._delivery = Delivery(
+            save_as.strip(),
+            under_way=lambda: self._session.state in ACTIVE,
+            changed=lambda: self._publisher.wake(),
+        )
         self._session = Session(self._new_trainer, on_end=self._deliver, threads=threads)
         self._settings = Settings(
             config,
@@ -415,6 +419,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         # Not before: a start that is refused leaves the run at hand what it is.
         self._beginning = Beginning(config, trainer.seed)
+        self._delivery.begin()
         return trainer
 
     def _code(self, snapshot: Snapshot) -> str:
