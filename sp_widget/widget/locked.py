@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import anywidget
@@ -93,6 +95,8 @@ class LockedWidget(anywidget.AnyWidget):
         trait = self.traits().get(name)
         if trait is None or not trait.metadata.get("browser"):
             return "a trait that it may not set"
+        if any(isinstance(each, float) and not math.isfinite(each) for each in _values(value)):
+            return "a number that is none"
         try:
             # With what the class itself checks.
             trait._cross_validate(self, trait._validate(self, value))
@@ -113,13 +117,22 @@ def _is_message(data: object) -> bool:
 
 def _length(content: object) -> int:
     """Return how many letters and values there are in `content`, counted until that is too many."""
-    length, waiting = 0, [content]
-    while waiting and length <= LONGEST:
-        value = waiting.pop()
+    length = 0
+    for value in _values(content):
         length += len(value) if isinstance(value, str | bytes) else 1
+        if length > LONGEST:
+            break
+    return length
+
+
+def _values(content: object) -> Iterator[object]:
+    """Yield `content` and all that it holds."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        yield value
         if isinstance(value, dict):
             waiting.extend(value)
             waiting.extend(value.values())
         elif isinstance(value, list | tuple):
             waiting.extend(value)
-    return length
