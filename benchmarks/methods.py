@@ -65,7 +65,7 @@ def measure(task_name: str, method_name: str, seed: int, smoke: bool) -> dict[st
     task = sp.tasks.load(task_name)
     method = sp.methods.get(method_name)
     config = replace(
-        method.first_config(task.train_loader),
+        method.first_config(task.model, task.train_loader),
         seed=seed,
         evaluate_every=None,
         faithfulness_target=task.config.faithfulness_target,

@@ -307,7 +307,9 @@ def main() -> None:
     ours = []
     for seed in range(chosen.seeds):
         for method in map(sp.methods.get, chosen.methods):
-            config = replace(method.first_config(task.train_loader), seed=seed, evaluate_every=None)
+            config = replace(
+                method.first_config(task.model, task.train_loader), seed=seed, evaluate_every=None
+            )
             config = config if steps is None else replace(config, steps=steps)
             train = partial(train_ours, task, method, config, chosen.every)
             ours.append(done.get("sp_widget", f"{method.title}, seed {seed}", config.steps, train))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -198,9 +199,26 @@ def _compatible(bridge: Any) -> Any:
 
 
 @cache
+def _made(kind: str) -> Any:
+    """One that nobody runs: what a bridge keeps of a run cannot be copied."""
+    return _MAKERS[kind]()
+
+
+@cache
 def bridge(kind: str) -> Any:
     """A bridge of this kind; shared between tests, which must leave it as it is."""
-    return _MAKERS[kind]()
+    return new_bridge(kind)
+
+
+def new_bridge(kind: str) -> Any:
+    """A bridge with the same weights that no other test knows.
+
+    It ran once: a bridge attaches some hooks of its own when it first runs.
+    """
+    bridge = copy.deepcopy(_made(kind))
+    with torch.no_grad():
+        bridge(torch.tensor([[1, 2, 3]]))
+    return bridge
 
 
 def dataloader(batch_size: int = 3, n_prompts: int = 7) -> PromptDataLoader:

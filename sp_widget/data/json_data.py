@@ -110,7 +110,7 @@ def load_datasets_from_json(
         ArgumentError: If an argument is wrong, or does not fit the file or the model.
     """
     paths = _paths(path)
-    train_batch_size, test_batch_size = _batch_sizes(batch_size)
+    train_batch_size, test_batch_size = batch_sizes(batch_size)
     if train_test_size is not None:
         _check_sizes(train_test_size)
     files = [read_prompt_file(file) for file in paths]
@@ -172,7 +172,8 @@ def _paths(path: object) -> list[Path]:
     return [Path(p) for p in paths]
 
 
-def _batch_sizes(batch_size: object) -> tuple[int, int]:
+def batch_sizes(batch_size: object) -> tuple[int, int]:
+    """Return the batch sizes (train, test) that one number or two say."""
     sizes = batch_size if isinstance(batch_size, (tuple, list)) else (batch_size, batch_size)
     if len(sizes) != 2 or not all(is_whole_number(size) and size >= 1 for size in sizes):
         raise ArgumentError(
@@ -289,9 +290,10 @@ def _common_length(prompts: Sequence[TokenPrompt], required_by: str | None) -> i
     return length
 
 
-def _left_pad(
+def left_pad(
     rows: list[list[int]], length: int, pad_id: int, device: torch.device
 ) -> tuple[Int[Tensor, "n_prompts seq"], Int[Tensor, "n_prompts seq"]]:
+    """Return rows of token ids padded to this length, and masks: 1 at tokens, 0 at padding."""
     tokens = [[pad_id] * (length - len(row)) + row for row in rows]
     mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
     return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
@@ -310,8 +312,8 @@ def _dataset(prompts: Sequence[TokenPrompt], pad_id: int, device: torch.device) 
             stacklevel=3,
         )
     length = max(len(ids) for prompt in prompts for _, ids in prompt.sides())
-    clean, clean_mask = _left_pad([p.clean for p in prompts], length, pad_id, device)
-    corrupt, corrupt_mask = _left_pad([p.corrupt for p in prompts], length, pad_id, device)
+    clean, clean_mask = left_pad([p.clean for p in prompts], length, pad_id, device)
+    corrupt, corrupt_mask = left_pad([p.corrupt for p in prompts], length, pad_id, device)
     dtype = torch.get_default_dtype() if are_targets(prompts) else torch.long
     return PromptDataset(
         clean,

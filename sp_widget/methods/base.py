@@ -663,19 +663,21 @@ class Method:
     """Called with `(model, dataloader, config=None, validation_dataloader=None)`."""
     series: tuple[Series, ...] = (LOSS, VALIDATION, EDGES)
     """The lines of its chart."""
-    recipe: Callable[[PromptDataLoader], MethodConfig] | None = None
-    """Returns the settings that need no tuning, for some prompts; by default `Config()`."""
+    recipe: Callable[[PatchableModel, PromptDataLoader], MethodConfig] | None = None
+    """Returns the settings that need no tuning, for a model and prompts; by default `Config()`."""
     presets: tuple[Preset, ...] = ()
 
-    def first_config(self, dataloader: PromptDataLoader) -> Any:
+    def first_config(self, model: PatchableModel, dataloader: PromptDataLoader) -> Any:
         """Return what the panel shows to somebody who says nothing."""
-        return self.Config() if self.recipe is None else self.recipe(dataloader)
+        return self.Config() if self.recipe is None else self.recipe(model, dataloader)
 
-    def presets_for(self, dataloader: PromptDataLoader) -> tuple[Preset, ...]:
+    def presets_for(
+        self, model: PatchableModel, dataloader: PromptDataLoader
+    ) -> tuple[Preset, ...]:
         """Return the presets, the settings that need no tuning first."""
         if self.recipe is None:
             return self.presets
-        recipe, default = self.recipe(dataloader), self.Config()
+        recipe, default = self.recipe(model, dataloader), self.Config()
         stated = {name for preset in self.presets for name in preset.values}
         changed = {
             name for name in parameters(recipe) if getattr(recipe, name) != getattr(default, name)

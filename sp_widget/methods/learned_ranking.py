@@ -143,14 +143,14 @@ def learned_ranking_prune_scores(
     Raises `ArgumentError` for a bad argument and `NonFiniteLossError` when the loss becomes NaN or
     infinite.
     """
-    config = settings_of(LearnedRankingConfig, {**recipe_settings(dataloader), **settings})
+    config = settings_of(LearnedRankingConfig, {**recipe_settings(model, dataloader), **settings})
     trainer = LearnedRanking(model, dataloader, config, validation_dataloader)
     return trainer.run(progress=progress)
 
 
-def recipe_settings(dataloader: PromptDataLoader) -> dict[str, Any]:
+def recipe_settings(model: PatchableModel, dataloader: PromptDataLoader) -> dict[str, Any]:
     """Return the settings that need no tuning: see docs/results.md."""
-    steps = steps_for(dataloader)
+    steps = steps_for(model, dataloader)
     return {
         "faithfulness_target": target_for(dataloader),
         "steps": steps,
@@ -166,5 +166,5 @@ METHOD = Method(
     Config=LearnedRankingConfig,
     trainer=LearnedRanking,
     series=(LOSS, VALIDATION, EDGES),
-    recipe=lambda dataloader: LearnedRankingConfig(**recipe_settings(dataloader)),
+    recipe=lambda model, dataloader: LearnedRankingConfig(**recipe_settings(model, dataloader)),
 )

@@ -71,10 +71,15 @@ LOWEST_RATE = 0.05
 """The share of the learning rate that is left at the last step of a falling one."""
 
 
-def steps_for(dataloader: PromptDataLoader) -> int:
-    """Return as many steps as masks need with these batches: 200, or 6,400 prompts in all."""
+def steps_for(model: PatchableModel, dataloader: PromptDataLoader) -> int:
+    """Return as many steps as masks need on this model with these batches.
+
+    From 150 in a large model to 400 in a small one, where steps are cheap and a single edge counts
+    for more; with fewer than 32 prompts in a batch more, so that as many prompts are seen.
+    """
     n_prompts = len(next(iter(dataloader)).clean)
-    return max(200, math.ceil(6400 / n_prompts))
+    steps = min(max(150, 200_000 / model.n_edges), 400)
+    return math.ceil(steps * max(1, 32 / n_prompts))
 
 
 def target_for(dataloader: PromptDataLoader) -> FaithfulnessTarget:

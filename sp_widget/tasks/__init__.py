@@ -1,6 +1,7 @@
-"""Bundled models and prompts, small enough for every test and tutorial."""
+"""Models with prompts and known answers that come with the package, and standard tasks of the
+literature on a model that you bring."""
 
-from sp_widget.tasks.registry import load, names
+from sp_widget.tasks.registry import load, names, standard_names
 from sp_widget.tasks.task import Task
 
-__all__ = ["Task", "load", "names"]
+__all__ = ["Task", "load", "names", "standard_names"]

@@ -1,4 +1,4 @@
-"""What a bundled task consists of."""
+"""What a task consists of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sp_widget.methods.base import MethodConfig
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A small trained or compiled model, prompts that it solves, and what is known of how."""
+    """A model, prompts that show what it does, and what is known of how."""
 
     name: str
     """As passed to `load`."""
@@ -28,6 +28,9 @@ class Task:
     """What the model does, what the corrupt prompts are and which circuit to expect."""
     config: MethodConfig
     """Settings with which subnetwork probing does well on this task."""
+    left_out: tuple[str, ...] = ()
+    """Words that the prompts of a standard task go without, because the model's tokenizer does not
+    have them as single tokens."""
 
     def __repr__(self) -> str:
         known = "unknown" if self.official_edges is None else f"{len(self.official_edges)} edges"

@@ -94,7 +94,7 @@ class Settings:
         self._form = self._kept.get(name) or Form.of(self._first_config(method))
 
     def _first_config(self, method: Method) -> MethodConfig:
-        config: MethodConfig = method.first_config(self._dataloader)
+        config: MethodConfig = method.first_config(self._model, self._dataloader)
         if self._official_edges and "official_edges" in parameters(config):
             known: dict[str, Any] = {"official_edges": self._official_edges}
             return replace(config, **known)
@@ -162,7 +162,7 @@ class Settings:
         """The presets of the method; the settings that were brought along first, if they are
         others.
         """
-        presets, given = self.method.presets_for(self._dataloader), self._given
+        presets, given = self.method.presets_for(self._model, self._dataloader), self._given
         if type(given) is not self.method.Config or preset_of(given, presets) != CUSTOM:
             return presets
         stated = {name for preset in presets for name in preset.values} or set(parameters(given))

@@ -96,7 +96,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._validation_dataloader = validation_dataloader
         self.official_edges = None if official_edges is None else frozenset(official_edges)
 
-        config = chosen.first_config(dataloader) if config is None else config
+        config = chosen.first_config(model, dataloader) if config is None else config
         self.panel = ControlPanel(
             methods=[
                 MethodOption(value=each.name, label=each.title, summary=each.summary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -302,7 +301,7 @@ def test_a_bad_value_for_new_scores_is_refused() -> None:
 
 
 def test_refusals_leave_the_model_as_it_was() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model = patchable_model(bridge)
     for tokens in (torch.full((1, 3), N_VOCAB), torch.ones(1, 3)):
         with pytest.raises(ArgumentError):

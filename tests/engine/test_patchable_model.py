@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +49,7 @@ def test_an_unsupported_architecture_is_refused_by_name_before_anything_runs() -
 
 def test_a_model_that_computes_something_else_than_its_nodes_is_refused() -> None:
     """Such as a fine-tuning adapter that changes what a block writes."""
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     block = bridge.blocks[1]
     kind = type(block)
 
@@ -70,7 +69,7 @@ def test_a_model_that_computes_something_else_than_its_nodes_is_refused() -> Non
 
 
 def test_active_dropout_is_refused() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     bridge.train()
     with pytest.raises(ArgumentError, match=r"model\.eval\(\).*dropout") as error:
         patchable_model(bridge)
@@ -109,7 +108,7 @@ def test_a_wrong_argument_is_refused_by_name(argument: str, value: object) -> No
 
 def test_a_float64_model_is_accepted_though_its_norms_compute_in_float32() -> None:
     """The native RMS norm does; people use float64 to compare gradients."""
-    bridge = nn.Module.to(copy.deepcopy(model_kinds.bridge("native-rms")), torch.float64)
+    bridge = nn.Module.to(model_kinds.new_bridge("native-rms"), torch.float64)
     model = patchable_model(bridge)
     check_model(model, model_kinds.dataloader())
 
@@ -199,7 +198,7 @@ def test_contexts_nest() -> None:
 
 def test_patched_logits_are_differentiable_in_the_masks() -> None:
     """Against a central difference."""
-    model = patchable_model(nn.Module.to(copy.deepcopy(model_kinds.bridge("gpt2")), torch.float64))
+    model = patchable_model(nn.Module.to(model_kinds.new_bridge("gpt2"), torch.float64))
     patch, tokens = src_ablations(model, _prompts("clean")), _prompts("corrupt")
     mask = model.patch_masks["blocks.1.hook_mlp_in"].requires_grad_()
     with patch_mode(model, patch):
@@ -271,14 +270,14 @@ def _use(model: PatchableModel) -> None:
 @KINDS
 def test_the_bridge_is_bit_for_bit_the_same_after_use(kind: str) -> None:
     """Hooks, flags, modes, parameters and their gradients."""
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     before = fingerprint(bridge)
     _use(patchable_model(bridge))
     assert fingerprint(bridge) == before
 
 
 def test_a_bridge_with_frozen_parameters_stays_frozen_and_is_trained_on_all_the_same() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2")).requires_grad_(False)
+    bridge = model_kinds.new_bridge("gpt2").requires_grad_(False)
     before = fingerprint(bridge)
     _use(patchable_model(bridge))
     assert fingerprint(bridge) == before
@@ -295,7 +294,7 @@ def _interrupt(*_: Any) -> None:
 @KINDS
 @pytest.mark.parametrize("where", ["blocks.1.attn", "unembed"])
 def test_an_exception_inside_a_run_leaves_no_hook_behind(kind: str, where: str) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     model = patchable_model(bridge)
     own = model.engine.architecture.model
     patch, before = src_ablations(model, _prompts("clean")), fingerprint(own)

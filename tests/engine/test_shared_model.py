@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +42,7 @@ def _scores(trainer: SubnetworkProbing) -> Tensor:
 
 
 def _undisturbed(kind: str) -> Tensor:
-    return _scores(_trainer(patchable_model(copy.deepcopy(model_kinds.bridge(kind)))))
+    return _scores(_trainer(patchable_model(model_kinds.new_bridge(kind))))
 
 
 def _tokens() -> Tensor:
@@ -60,7 +59,7 @@ def _forbidden(*_: Any) -> None:
 @pytest.mark.parametrize("kind", model_kinds.KINDS)
 def test_nothing_but_a_plain_call_runs_a_module_of_the_users_model(kind: str) -> None:
     """So no hook of the user's can see or change a training."""
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     model = patchable_model(bridge)
     trainer = _trainer(model, epochs=1)
     for module in bridge.modules():
@@ -77,7 +76,7 @@ def test_nothing_but_a_plain_call_runs_a_module_of_the_users_model(kind: str) ->
 def test_a_hook_that_zeroes_activations_during_a_training_changes_nothing_of_it(
     kind: str, where: str
 ) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     trainer = _trainer(patchable_model(bridge))
     point = bridge.hook_dict.get(where)
     if point is None:
@@ -110,7 +109,7 @@ def _in_the_background(action: Callable[[], object]) -> Iterator[threading.Threa
 def test_calls_caches_and_texts_during_a_training_are_right_and_so_is_the_training(
     kind: str,
 ) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     tokens = _tokens()[:2]
     with torch.no_grad():
         logits, cache = bridge.run_with_cache(tokens)
@@ -127,13 +126,13 @@ def test_calls_caches_and_texts_during_a_training_are_right_and_so_is_the_traini
                 more = bridge.generate(tokens, **GENERATE)
                 assert torch.equal(more, text)
             n_calls += 1
-    alone = _scores(_trainer(patchable_model(copy.deepcopy(model_kinds.bridge(kind))), epochs=20))
+    alone = _scores(_trainer(patchable_model(model_kinds.new_bridge(kind)), epochs=20))
     assert torch.equal(result[0], alone)
 
 
 @KINDS
 def test_two_trainings_on_one_model_are_each_what_it_is_alone(kind: str) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     one = patchable_model(bridge)
     for other in (one, patchable_model(bridge)):  # of one patchable model, or of two of one model
         first, second = _trainer(one), _trainer(other)
@@ -144,7 +143,7 @@ def test_two_trainings_on_one_model_are_each_what_it_is_alone(kind: str) -> None
 
 
 def test_circuits_and_checks_run_while_a_training_prepares() -> None:
-    model = patchable_model(copy.deepcopy(model_kinds.bridge("gpt2")))
+    model = patchable_model(model_kinds.new_bridge("gpt2"))
     dataloader = model_kinds.dataloader()
     scores = _trainer(model).prune_scores
     alone = run_circuits(model, dataloader, [5], scores)[5]
@@ -165,7 +164,7 @@ def test_circuits_and_checks_run_while_a_training_prepares() -> None:
 @pytest.mark.parametrize("kind", ["gpt2", "native-ln"])
 def test_hooks_that_are_attached_when_something_is_asked_for_are_refused(kind: str) -> None:
     """They would have no effect, which who attached them does not expect."""
-    bridge = copy.deepcopy(model_kinds.bridge(kind))
+    bridge = model_kinds.new_bridge(kind)
     model, dataloader = patchable_model(bridge), model_kinds.dataloader()
     patch, scores = src_ablations(model, _tokens()), _trainer(model).prune_scores
 
@@ -205,7 +204,7 @@ def test_hooks_that_are_attached_when_something_is_asked_for_are_refused(kind: s
 
 def test_the_flags_that_the_reference_asks_for_are_no_hooks() -> None:
     """They let a bridge attach hooks of its own."""
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     bridge.set_use_attn_result(True)
     bridge.set_use_split_qkv_input(True)
     bridge.set_use_hook_mlp_in(True)
@@ -267,7 +266,7 @@ UNCOUNTED = [_write_uncounted, _swap_rows_uncounted, _swap_columns_uncounted]
 def test_weights_changed_during_a_training_stop_it_at_the_next_step(
     change: Callable[[Any], None],
 ) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model = patchable_model(bridge)
     trainer = _trainer(model, epochs=1000)
     trainer.step()
@@ -282,7 +281,7 @@ def test_weights_changed_during_a_training_stop_it_at_the_next_step(
 def test_weights_changed_behind_torchs_back_stop_a_training_before_it_ends(
     change: Callable[[Any], None],
 ) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     trainer = _trainer(patchable_model(bridge))
     trainer.step()
     change(bridge)
@@ -292,7 +291,7 @@ def test_weights_changed_behind_torchs_back_stop_a_training_before_it_ends(
 
 
 def test_weights_changed_behind_torchs_back_stop_a_long_training_on_the_way() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     trainer = _trainer(patchable_model(bridge), epochs=100_000)
     trainer.step()
     _write_uncounted(bridge)
@@ -305,7 +304,7 @@ def test_weights_changed_behind_torchs_back_stop_a_long_training_on_the_way() ->
 def test_weights_changed_before_a_training_are_refused(
     change: Callable[[Any], None], factorized: bool
 ) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model = patchable_model(bridge, factorized=factorized)
     change(bridge)
     for action in (
@@ -320,7 +319,7 @@ def test_weights_changed_before_a_training_are_refused(
 
 @pytest.mark.parametrize("change", COUNTED)
 def test_weights_changed_before_a_circuit_runs_are_refused(change: Callable[[Any], None]) -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model, dataloader = patchable_model(bridge), model_kinds.dataloader()
     patch, scores = src_ablations(model, _tokens()), _trainer(model).prune_scores
     change(bridge)
@@ -333,7 +332,7 @@ def test_weights_changed_before_a_circuit_runs_are_refused(change: Callable[[Any
 
 
 def test_modules_replaced_before_a_training_are_refused() -> None:
-    bridge = copy.deepcopy(model_kinds.bridge("gpt2"))
+    bridge = model_kinds.new_bridge("gpt2")
     model = patchable_model(bridge)
     bridge.blocks[1].mlp.original_component.act = nn.ReLU()
     with pytest.raises(ModelChangedError, match="its modules"):

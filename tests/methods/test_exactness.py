@@ -43,7 +43,7 @@ def trainer_of(name: str, **changes: Any) -> Trainer[Any]:
         edges = sorted(_model().edges, key=str)[:5]
         changes = {"official_edges": frozenset(edges), **changes}
     settings = {"seed": 3, "evaluate_every": 1, **CHANGES.get(name, {}), **changes}
-    config = replace(method.first_config(model_kinds.dataloader()), **settings)
+    config = replace(method.first_config(_model(), model_kinds.dataloader()), **settings)
     return method.trainer(_model(), model_kinds.dataloader(), config, model_kinds.dataloader(2, 4))
 
 

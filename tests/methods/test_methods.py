@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -164,7 +163,7 @@ def test_ugs_masks_are_certain_but_for_a_window_of_the_right_probability() -> No
 def test_eap_ig_of_the_inputs_is_the_attribution_written_out() -> None:
     """From plain runs with interpolated embeddings alone: what each destination reads gets a
     gradient by a finite difference along (corrupt - clean) of each source."""
-    in_float64 = nn.Module.to(copy.deepcopy(model_kinds.bridge("gpt2")), torch.float64)
+    in_float64 = nn.Module.to(model_kinds.new_bridge("gpt2"), torch.float64)
     model = sp.patchable_model(in_float64)
     loader = model_kinds.dataloader(batch_size=3, n_prompts=3)
     method = sp.methods.get("eap_ig")

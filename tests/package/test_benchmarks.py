@@ -3,57 +3,52 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.time_to_circuit import Point, Training
 
-ROOT = Path(__file__).parents[2]
+Benchmark = Callable[..., str]
 
 
-@pytest.mark.parametrize("shape", ["gpt2-small", "llama-8b"])
-def test_the_gpu_benchmark_runs_small_on_the_cpu(shape: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu", "--shape", shape]
-    run = subprocess.run(
-        [*command, "--device", "cpu", "--tiny", "--runs", "1"],
-        cwd=ROOT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "device cpu" in run.stdout
-    assert re.search(r"ratio +\d+\.\d\d", run.stdout)
-    assert re.search(r"a step within run\(\) +\d+\.\d+ s", run.stdout)
-    assert re.search(r"loss +\d+\.\d+ at step 1, \d+\.\d+ at step 5", run.stdout)
-    if shape == "llama-8b":
-        assert "bfloat16" in run.stdout
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Benchmark:
+    """Runs `python -m benchmarks.NAME ARGUMENTS`, in this process, and returns what it printed."""
+
+    def run(name: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        import_module(f"benchmarks.{name}").main()
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_without_a_gpu_it_says_so_at_once() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu"],
-        cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode != 0
-    assert "no CUDA device" in run.stderr
+def test_the_gpu_benchmark_runs_small_on_the_cpu(benchmark: Benchmark) -> None:
+    printed = benchmark("gpu", "--shape", "llama-8b", "--device", "cpu", "--tiny", "--runs", "1")
+    assert "device cpu" in printed
+    assert "bfloat16" in printed
+    assert re.search(r"ratio +\d+\.\d\d", printed)
+    assert re.search(r"a step within run\(\) +\d+\.\d+ s", printed)
+    assert re.search(r"loss +\d+\.\d+ at step 1, \d+\.\d+ at step 5", printed)
 
 
-def test_the_comparison_of_methods_runs_small_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_at_once(benchmark: Benchmark) -> None:
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        benchmark("gpu")
+
+
+def test_the_comparison_of_methods_runs_small_and_goes_on_where_it_stopped(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
     out = tmp_path / "results.jsonl"
-    command = [sys.executable, "-m", "benchmarks.methods", "--smoke", "--out", str(out)]
-    first, again = (
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    )
+    first, again = (benchmark("methods", "--smoke", "--out", str(out)) for _ in range(2))
     assert first == again
     assert len(out.read_text().splitlines()) == 2
     rows = [line for line in first.splitlines() if line.startswith("| induction")]
@@ -61,13 +56,11 @@ def test_the_comparison_of_methods_runs_small_and_goes_on_where_it_stopped(tmp_p
     assert all(re.search(r"\| \d+\.\d{3} \| \d\.\d{3} \| \d+\.\d \|$", row) for row in rows)
 
 
-def test_the_time_to_a_circuit_runs_small_and_does_not_train_twice(tmp_path: Path) -> None:
+def test_the_time_to_a_circuit_runs_small_and_does_not_train_twice(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
     out = tmp_path / "trainings.jsonl"
-    command = [sys.executable, "-m", "benchmarks.time_to_circuit", "--smoke", "--out", str(out)]
-    first, again = (
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    )
+    first, again = (benchmark("time_to_circuit", "--smoke", "--out", str(out)) for _ in range(2))
     assert first == again
     trainings = [json.loads(line) for line in out.read_text().splitlines()]
     found = re.search(r"log-KL area of (\d+\.\d+)", first)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sp_widget.session import Session, Snapshot
 
-PATIENCE = 20.0
+PATIENCE = 300.0
 """Seconds after which a test gives up: far more than a loaded machine needs."""
 
 

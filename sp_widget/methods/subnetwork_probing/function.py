@@ -45,7 +45,7 @@ def subnetwork_probing_prune_scores(
     and from the empty circuit a path of several edges gives no gradient to any of them. On four
     compiled programs they reach an AUROC of .60 to .96, where the settings that the panel begins
     with reach 1.000 (docs/results.md):
-    `method = sp.methods.get("subnetwork_probing")`, `method.first_config(dataloader)`.
+    `method = sp.methods.get("subnetwork_probing")`, `method.first_config(model, dataloader)`.
 
     After Miller, Chughtai & Saunders 2024 (arXiv 2407.08734). `official_edges` is accepted for
     the reference's sake and not used. `show_train_graph` draws the training: an image in a

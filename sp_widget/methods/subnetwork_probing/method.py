@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sp_widget.data.prompts import PromptDataLoader
+from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.methods.base import Method, Preset
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
 from sp_widget.methods.mask_training import steps_for, target_for
@@ -15,13 +16,13 @@ from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.types import AblationType
 
 
-def recipe(dataloader: PromptDataLoader) -> SubnetworkProbingConfig:
+def recipe(model: PatchableModel, dataloader: PromptDataLoader) -> SubnetworkProbingConfig:
     """Return the settings that need no tuning: see docs/results.md.
 
     A lambda for every prompt, so that one run serves circuits of all sizes, whatever the scale of
-    the target. Small batches take more steps.
+    the target. Small models and small batches take more steps.
     """
-    steps = steps_for(dataloader)
+    steps = steps_for(model, dataloader)
     return SubnetworkProbingConfig(
         faithfulness_target=target_for(dataloader),
         learning_rate=round(60 / steps, 4),

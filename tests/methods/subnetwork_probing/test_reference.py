@@ -23,7 +23,7 @@ def test_deterministic_training_ends_with_the_reference_s_scores(case: dict[str,
 
 @pytest.mark.parametrize("tree_optimisation", [False, True])
 def test_stochastic_training_agrees_with_the_reference_on_average(tree_optimisation: bool) -> None:
-    n_runs = 24
+    n_runs = 12
     model, dataloader = reference.model("comp"), reference.dataloader()
     runs = [
         subnetwork_probing_prune_scores(

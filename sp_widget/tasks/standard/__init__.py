@@ -1,0 +1,1 @@
+"""Standard tasks: prompts of the literature, made for the tokenizer of a model that you bring."""
