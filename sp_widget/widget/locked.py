@@ -13,7 +13,6 @@ import traitlets
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.error_text import shortened
 
-
 LONGEST = 20_000
 """Letters and values that a message from the browser may hold, many times what a person types."""
 

@@ -70,7 +70,7 @@ class Clicks(RuleBasedStateMachine):
         self.session = Session(
             lambda: SmallTrainer(6, before_step=before, before_batch=before), threads=1
         )
-        self.shown: list[State] = []
+        self.shown: list[State] = ["idle"]
         self.shows = threading.Condition()
         self.publisher = Publisher(self.show, interval=0.0)
         self.session.subscribe(self.publisher.wake)
@@ -141,7 +141,7 @@ class Clicks(RuleBasedStateMachine):
         """Wait until the publisher has shown such a state: the last one always arrives."""
         with self.shows:
             seen = self.shows.wait_for(
-                lambda: bool(self.shown) and holds(self.shown[-1]) and holds(self.session.state),
+                lambda: holds(self.shown[-1]) and holds(self.session.state),
                 PATIENCE,
             )
         assert seen, (self.session.state, self.shown[-3:])
@@ -188,7 +188,9 @@ def test_a_button_leads_out_of_every_state() -> None:
                 reached.add(after)
                 waiting.append(after)
         assert "idle" in reached, state
-        buttons = set(TABLE[state]) - {"training"} - {a for a in TAKES_BACK if state in TAKES_BACK[a]}
+        buttons = (
+            set(TABLE[state]) - {"training"} - {a for a in TAKES_BACK if state in TAKES_BACK[a]}
+        )
         assert buttons or state == "stopping", state
 
 

@@ -181,7 +181,11 @@ def test_clear_forgets_the_run_but_neither_earlier_runs_nor_how_a_person_looks_a
     assert still_lines(chart)["Loss, first"] == ([1], [3])
     assert chart.summary() == "Chart of the training: no steps yet."
     assert chart.tools.window is None
-    assert (chart.tools.smoothing, chart.tools.log_axes, chart.tools.hidden) == (0.5, ["left"], ["Loss"])
+    assert (chart.tools.smoothing, chart.tools.log_axes, chart.tools.hidden) == (
+        0.5,
+        ["left"],
+        ["Loss"],
+    )
 
 
 def test_earlier_runs_are_thin_lines_of_loss_and_edges_with_dashes_of_their_own(

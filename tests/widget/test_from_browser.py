@@ -1,4 +1,4 @@
-"""Whatever the browser sends: what is no use is dropped with a line in the log, and nothing breaks."""
+"""What the browser sends and nobody can use is dropped with a line in the log."""
 
 from __future__ import annotations
 

@@ -106,9 +106,13 @@ def test_a_cell_that_is_run_again_leaves_nothing_behind(kernel: Kernel) -> None:
     for _ in range(RERUNS // 2):
         kernel.run(CELL)
     assert told(kernel, "counts()") == first
+    # The sockets of the threads that are over are closed a little later.
+    end = time.monotonic() + PATIENCE
     after = told(kernel, "totals()")
+    while after["handles"] > before["handles"]:
+        assert time.monotonic() < end, (before, after)
+        after = told(kernel, "totals()")
     assert after["threads"] <= before["threads"]
-    assert after["handles"] <= before["handles"]
     assert after["memory"] <= before["memory"] * 1.02
 
     kernel.run("probe.close(); del probe")
