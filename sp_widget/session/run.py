@@ -338,7 +338,7 @@ class Run:
         del owner
 
     def _end_unowned(self, _: object) -> None:
-        # No lock: the garbage may be collected by a thread that holds it. The training thread looks.
+        # No lock: a thread that holds it may collect the garbage. The training thread looks.
         self._stop = self._abandoned = True
 
     def _tell(self) -> None:
@@ -480,8 +480,7 @@ class Run:
             for name, value in changes.items():
                 self._trainer.change(**{name: value})
                 self._take_stock(Intervention(self._trainer.step_count, name, value))
-            for question in questions:
-                question()
+            _answer(questions)
             if new_state:
                 self._tell()
             if stop:
@@ -497,10 +496,15 @@ class Run:
                     self._enter(state, "training")
                     self._error, self._preparation = error, None
                     break
-            for question in questions:
-                question()
+            _answer(questions)
         atexit.unregister(self._end_at_exit)
         # First the listeners: what they show is up to date when a waiter goes on.
         self._tell()
         self._ended.set_result(None)
         self._release_owner()
+
+
+def _answer(questions: list[Callable[[], None]]) -> None:
+    # Not in a loop of the training thread: its variable would hold whoever asked last.
+    for question in questions:
+        question()

@@ -183,7 +183,7 @@ def _parent(shell: Any) -> dict[str, Any]:
 
 
 def _cell(shell: Any) -> str:
-    """Return what tells the running cell from others: its text, where the front end tells no more."""
+    """Return what tells the running cell from others; its text, where no more is known."""
     parent = _parent(shell)
     cell = parent.get("metadata", {}).get("cellId")
     return str(cell or parent.get("content", {}).get("code", ""))
