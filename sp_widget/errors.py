@@ -13,7 +13,7 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, argument: str, wanted: str, got: Any) -> None:
-        self.argument = argument
+        self.argument, self.wanted, self.got = argument, wanted, got
         self.reason = f"wanted {wanted}, got {got!r}"
         super().__init__(f"{argument}: {self.reason}")
 

@@ -17,8 +17,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -26,10 +27,14 @@ import torch
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
+from sp_widget.runs.keeper import RunKeeper
+from sp_widget.runs.status import RunState
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
+from sp_widget.session.notes import notes_of
 from sp_widget.session.state import (
     ACTIVE,
+    ENDED,
     Action,
     Cause,
     Intervention,
@@ -81,6 +86,9 @@ class Run:
     A run that goes on keeps its owner alive, and with it whatever shows the run. While it is paused
     it does not: if nothing else refers to the owner, nobody can resume the run, and it ends
     without a result. An action that the state does not allow raises `StateError`.
+
+    `keeper` writes the run into a folder. A trainer that was read from one goes on with what was
+    done to it, the `interventions`, and with a number of threads of its own.
     """
 
     def __init__(
@@ -90,11 +98,16 @@ class Run:
         *,
         threads: Threads,
         owner: Owner,
+        keeper: RunKeeper | None = None,
+        interventions: Sequence[Intervention] = (),
+        threads_before: int | None = None,
     ) -> None:
         self._trainer = trainer
         self._number = number
         self._n_steps = trainer.n_steps
-        self._threads_wanted: Threads = threads
+        # The last bits of a result depend on the number.
+        self._threads_wanted: Threads = threads if threads_before is None else threads_before
+        self._keeper = keeper
         self._owner = weakref.ref(owner, self._end_unowned)
         self._kept_alive: Owner | None = owner
         """The owner, while the run goes on."""
@@ -107,6 +120,8 @@ class Run:
         self._allowance: float = 0
         self._stop = False
         self._abandoned = False
+        self._can_go_on = False
+        """Whether its folder says that it is paused, and not over."""
         self._changes: dict[str, float] = {}
         self._questions: list[Callable[[], None]] = []
         self._history: list[StepRecord] = list(trainer.history)
@@ -116,12 +131,15 @@ class Run:
         self._error: BaseException | None = None
         self._evaluations: tuple[HardEvaluation, ...] = tuple(trainer.evaluations)
         self._best: HardEvaluation | None = trainer.best
-        self._interventions: tuple[Intervention, ...] = ()
-        self._validation_problem = ""
-        self._threads: int | None = None
+        self._interventions = tuple(interventions)
+        told = (validation_problem(record, ()) for record in self._history)
+        self._validation_problem = next(filter(None, told), "")
+        self._saving_problem = ""
+        self._threads = threads_before
         self._threads_note = ""
 
-        # The training thread's own.
+        # The training thread's own; after the end, of whoever asks.
+        self._unsaved = True
         self._torch_threads = 1
         """What torch would use if nobody chose."""
         self._numbers_to_try: tuple[int, ...] = ()
@@ -140,6 +158,11 @@ class Run:
         # A daemon thread inside torch while the interpreter is torn down can crash the process.
         atexit.register(self._end_at_exit)
         self._thread.start()
+
+    def settle(self, state: State, error: BaseException | None) -> None:
+        """Be at an end without a thread: that of a run which ended in another process."""
+        self._unsaved = False
+        self._end(state, error)
 
     def pause(self) -> None:
         """Pause after the step, or the prepared batch, in progress."""
@@ -162,10 +185,14 @@ class Run:
             # Two quick calls are two steps: the first may not have been taken up yet.
             self._go_on(self._allowance + 1)
 
-    def stop(self) -> None:
-        """End after the step in progress and keep what was learnt."""
+    def stop(self, *, for_now: bool = False) -> None:
+        """End after the step in progress and keep what was learnt.
+
+        `for_now`: in its folder the run is paused.
+        """
         with self._wishes:
             self._require("stop")
+            self._can_go_on = for_now
             self._stop = True
             self._enter("stopping", "stop")
             self._keep_owner()
@@ -221,7 +248,7 @@ class Run:
         """
 
         def evaluate(trainer: Trainer[Any]) -> HardEvaluation:
-            if not trainer.prepared:
+            if not trainer.prepared and self._thread.is_alive():
                 raise StateError("cannot evaluate: the training is not prepared yet")
             evaluation = trainer.evaluate()
             self._take_stock(Intervention(trainer.step_count, "evaluate"))
@@ -270,6 +297,22 @@ class Run:
         await ended.wait()
         self._raise_outcome()
 
+    def save(self) -> Future[None]:
+        """Write the run into its folder, between two steps. `saving_problem` of the snapshot says
+        what went wrong.
+        """
+        return self.post(lambda trainer: self._save(self.state))
+
+    def notes(self) -> dict[str, Any]:
+        """What belongs into a checkpoint beside the trainer."""
+        with self._wishes:
+            return notes_of(self._interventions, self._threads)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is kept while it is made."""
+        return None if self._keeper is None else self._keeper.folder
+
     @property
     def state(self) -> State:
         with self._wishes:
@@ -296,6 +339,7 @@ class Run:
                 best=self._best,
                 interventions=self._interventions,
                 validation_problem=self._validation_problem,
+                saving_problem=self._saving_problem,
                 threads=self._threads,
                 threads_note=self._threads_note,
             )
@@ -339,6 +383,8 @@ class Run:
 
     def _end_unowned(self, _: object) -> None:
         # No lock: a thread that holds it may collect the garbage. The training thread looks.
+        # In its folder the run is paused, as nobody stopped it.
+        self._can_go_on = True
         self._stop = self._abandoned = True
 
     def _tell(self) -> None:
@@ -348,6 +394,7 @@ class Run:
 
     def _end_at_exit(self) -> None:
         with self._wishes:
+            self._can_go_on = True
             self._give_up()
         self._thread.join(SECONDS_TO_END_AT_EXIT)
 
@@ -357,6 +404,7 @@ class Run:
         error: BaseException | None = None
         state: State = "stopped"
         try:
+            self._save_soon("preparing")
             if self._choose_threads() and self._prepare():
                 self._train()
             if self._trainer.done:
@@ -368,6 +416,8 @@ class Run:
         except BaseException as raised:
             # Whatever it is, somebody waits for it: it is raised again by wait().
             error, state = raised, "failed"
+        # How it ended, if nothing else.
+        self._unsaved = True
         self._end(state, error)
 
     def _choose_threads(self) -> bool:
@@ -438,7 +488,9 @@ class Run:
                 self._step = record.step
                 self._preparation = None
                 self._step_seconds.append(seconds)
+            self._unsaved = True
             self._take_stock()
+            self._save_soon("running")
             much_slower = self._pace is not None and self._pace.take(seconds)
             if much_slower and not self._trainer.done and not self._try_threads("running"):
                 return
@@ -451,9 +503,13 @@ class Run:
                 self._evaluations = tuple(evaluations)
             self._best = best
             self._interventions += done
+            ended = self._state in ENDED
             if self._history and not self._validation_problem:
                 self._validation_problem = validation_problem(self._history[-1], evaluations)
+        self._unsaved = self._unsaved or bool(done)
         self._tell()
+        if ended and self._unsaved:
+            self._save(self.state)
 
     def _may_go_on(self, active: State) -> bool:
         """Take up the wishes; while paused, wait for a new one. False: end the run.
@@ -483,25 +539,61 @@ class Run:
             _answer(questions)
             if new_state:
                 self._tell()
+            if state == "paused" and not stop and self._unsaved:
+                self._save("paused")
             if stop:
                 return False
             if state == active:
                 return True
 
     def _end(self, state: State, error: BaseException | None) -> None:
-        while True:
-            with self._wishes:
-                questions, self._questions = self._questions, []
-                if not questions:
-                    self._enter(state, "training")
-                    self._error, self._preparation = error, None
-                    break
-            _answer(questions)
+        # Whoever asks after the end waits until the run is saved.
+        with self._afterwards:
+            while True:
+                with self._wishes:
+                    questions, self._questions = self._questions, []
+                    if not questions:
+                        self._enter(state, "training")
+                        self._error, self._preparation = error, None
+                        break
+                _answer(questions)
+            if self._unsaved:
+                self._save("paused" if self._can_go_on and state == "stopped" else state)
+            if self._keeper is not None:
+                self._keeper.let_go()
         atexit.unregister(self._end_at_exit)
         # First the listeners: what they show is up to date when a waiter goes on.
         self._tell()
         self._ended.set_result(None)
         self._release_owner()
+
+    # The folder.
+
+    def _save_soon(self, state: State) -> None:
+        """Write a checkpoint in the background, if one is due."""
+        if self._keeper is not None:
+            self._keeper.after_step(self._trainer, _kept(state), self.notes)
+            self._tell_problem(self._keeper.problem)
+
+    def _save(self, state: State) -> None:
+        """Write the run as it is now."""
+        self._unsaved = False
+        if self._keeper is not None:
+            self._keeper.save(self._trainer, _kept(state), self._error, self.notes)
+            self._tell_problem(self._keeper.problem)
+
+    def _tell_problem(self, problem: str) -> None:
+        with self._wishes:
+            is_new = problem != self._saving_problem
+            self._saving_problem = problem
+        if is_new:
+            self._tell()
+
+
+def _kept(state: State) -> RunState:
+    """Return the state of a run as its folder says it."""
+    # There is no run while a session is idle.
+    return "paused" if state == "idle" else state
 
 
 def _answer(questions: list[Callable[[], None]]) -> None:
