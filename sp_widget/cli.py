@@ -7,8 +7,9 @@ import filecmp
 import os
 import secrets
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sp_widget._version import __version__
@@ -49,6 +50,7 @@ def demo(folder: Path, port: int | None = None, open_browser: bool = True) -> No
     kept = copy_tutorials(tutorials(), folder)
     for path in kept:
         print(f"Kept your own version of {path}.")
+    trust(path for path in folder.glob("*.ipynb") if is_tutorial(path))
     print(f"Tutorials: {folder}")
     _serve(folder, port, open_browser)
 
@@ -88,6 +90,33 @@ def copy_tutorials(source: Path, folder: Path) -> list[Path]:
             "Choose another folder with --dir."
         ) from error
     return kept
+
+
+def is_tutorial(path: Path) -> bool:
+    """Whether a notebook is one of the tutorials, as it was installed."""
+    original = tutorials() / path.name
+    return original.is_file() and filecmp.cmp(original, path, shallow=False)
+
+
+def trust(notebooks: Iterable[Path], data_folder: Path | None = None) -> None:
+    """Sign notebooks, so that Jupyter shows their widgets after a reload.
+
+    A notebook counts as trusted only while every output in it is: one stored output of a tutorial
+    that was not run again would take the panel away from the page when it is reloaded.
+
+    Args:
+        data_folder: where Jupyter keeps its signatures; by default this user's.
+    """
+    import nbformat
+    from jupyter_core.paths import jupyter_data_dir
+    from nbformat.sign import NotebookNotary
+
+    where = Path(jupyter_data_dir()) if data_folder is None else data_folder
+    where.mkdir(parents=True, exist_ok=True)
+    notary: Any = NotebookNotary(data_dir=str(where))  # type: ignore[no-untyped-call]
+    for path in notebooks:
+        notary.sign(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
+    notary.store.close()
 
 
 def has_display() -> bool:

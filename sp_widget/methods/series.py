@@ -58,7 +58,7 @@ REGULARIZER = Series(
 )
 VALIDATION = Series("Validation", lambda r: r.validation, "left", "#c2508c", "dash_dotted", 2.0)
 EDGES = Series(
-    "Edges in the circuit (right axis)",
+    "Edges in the circuit",
     lambda r: r.hard_edge_count,
     "right",
     "#2f8f5b",
@@ -73,7 +73,7 @@ HARD_CIRCUIT = Series(
     "left",
     "#00898f",
     "solid",
-    1.0,
+    2.5,
 )
 """The faithfulness of the hard circuit on all validation data: a marker for each evaluation."""
 

@@ -69,7 +69,7 @@ def draw_chart(
         handles += sides[each.axis].plot(
             [x for x, _ in points],
             [y for _, y in points],
-            label=each.label,
+            label=each.label if each.axis == "left" else f"{each.label} (right axis)",
             color=each.colour,
             linestyle=LINES[each.line_style],
             linewidth=line_width(each.stroke_width),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import zip_longest
 
 from torch import Tensor
 
@@ -75,14 +74,16 @@ def strongest(circuit: TopCircuit) -> Rows:
 
 
 def html_table(tables: Mapping[str, Rows]) -> str:
-    """All tables side by side as one, which needs no style to be read."""
-    heads = "".join(f'<th colspan="2">{escape(heading)}</th>' for heading in tables)
-    rows = zip_longest(*tables.values(), fillvalue=("", ""))
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(n)}</td><td>{escape(v)}</td>' for n, v in row)}</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    """Return a table each, with its heading as caption, which need no style to be read."""
+
+    def one(heading: str, rows: Rows) -> str:
+        body = "".join(
+            f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+            for name, value in rows
+        )
+        return f"<table><caption>{escape(heading)}</caption><tbody>{body}</tbody></table>"
+
+    return "".join(one(heading, rows) for heading, rows in tables.items())
 
 
 def _number(value: float) -> str:

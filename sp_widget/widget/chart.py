@@ -1,4 +1,4 @@
-"""The live chart: what the loss is made of on the left axis, edges in the circuit on the right.
+"""The live chart: in one pane what the loss is made of, below it the edges in the circuit.
 
 bqplot draws it. The kernel sends all points in one message to the tools of the chart, which put
 them into bqplot's lines in the browser (`js/src/chart/`).
@@ -13,7 +13,7 @@ import bqplot
 import ipywidgets
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.series import AXIS_LABELS, HARD_CIRCUIT, Series, evaluation_points
+from sp_widget.methods.series import HARD_CIRCUIT, LOSS, Series, evaluation_points
 from sp_widget.widget.chart_table import summary, table, table_steps
 from sp_widget.widget.chart_tools import ChartTools
 from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs
@@ -24,14 +24,14 @@ from sp_widget.widget.past_run import PastRun
 
 HEIGHT = "300px"
 
-MARGINS = {"top": 10, "bottom": 46, "left": 64, "right": 68}
+MARGINS = {"top": 6, "bottom": 24, "left": 48, "right": 12}
 """Pixels from the edges of the figure to its plot."""
 
 MESSAGES_PER_UPDATE = 1
 
 
 class Chart:
-    """A bqplot figure with one line per series, controls, a legend with figures and a table.
+    """A bqplot figure with one line per series, controls, a legend with numbers and a table.
 
     Its methods may be called from any thread. Whatever they change is changed under the lock of
     its tools.
@@ -44,6 +44,7 @@ class Chart:
         scales = Scales(*(bqplot.LinearScale(min=0, max=1, allow_padding=False) for _ in range(3)))
         self._scales = scales
         self._live = [Trace(each, scales) for each in series]
+        self._past: tuple[PastRun, ...] = ()
         self._runs: list[Trace] = []
         self._evaluations = Trace(HARD_CIRCUIT, scales, marker="diamond")
         self._axes = _axes(scales)
@@ -57,7 +58,7 @@ class Chart:
             layout=ipywidgets.Layout(width="100%", height=HEIGHT, min_width="0"),
         )
         self.tools = ChartTools(parts={**vars(scales), **self._axes}, margins=MARGINS)
-        """The widget with the controls and the figures."""
+        """The widget with the controls and the numbers."""
         self.view = ipywidgets.VBox(
             [self.tools, self._figure], layout=ipywidgets.Layout(width="100%")
         )
@@ -66,6 +67,7 @@ class Chart:
         self.tools.add_class("sp-chart-tools")
         deliver_where_addressed(self.tools.comm)
         self.tools.observe(self._show_detail, "window")
+        self.tools.observe(self._show_quantity, "quantity")
         self.tools.update(**self._described(), **self._drawn(), **self._in_words())
 
     @property
@@ -124,12 +126,16 @@ class Chart:
             return str(self._in_words()["summary"])
 
     def show_runs(self, runs: Sequence[PastRun]) -> None:
-        """Lay earlier runs beside the present one, thin and each with dashes of its own.
+        """Lay earlier runs beside the present one: one line each, of the quantity that was chosen.
 
         They replace those that were shown before.
         """
         with self.tools.lock:
-            former, self._runs = self._runs, traces_of_runs(runs, self._scales)
+            self._past = tuple(runs)
+            series = next(
+                (each for each in self._series() if each.label == self.tools.quantity), LOSS
+            )
+            former, self._runs = self._runs, traces_of_runs(runs, series, self._scales)
             self._show_marks()
             self.tools.update(**self._described())
             for trace in former:
@@ -162,6 +168,7 @@ class Chart:
     def _described(self) -> dict[str, Any]:
         still = [self._evaluations, *self._runs]
         return {
+            "quantities": [series.label for series in self._series()],
             "traces": [trace.describe() for trace in (*self._live, *still)],
             "still": [trace.data() for trace in still],
         }
@@ -181,36 +188,36 @@ class Chart:
         steps = table_steps(self._first_step, self._last_step) if self.n_steps else []
         return {
             "summary": summary([*self._live, self._evaluations], self.n_steps),
-            "table": table(self._live, steps),
+            "table": table([self._evaluations, *self._live], steps),
         }
+
+    def _series(self) -> list[Series]:
+        return [self._evaluations.series, *(trace.series for trace in self._live)]
 
     def _show_detail(self, change: object) -> None:
         self.draw()
 
+    def _show_quantity(self, change: object) -> None:
+        self.show_runs(self._past)
+
 
 def _axes(scales: Scales) -> dict[str, bqplot.Axis]:
-    # "~r": decimal notation without trailing zeros, where the default writes 1k for 1,000.
+    # No labels: the tools write them into the panes. Both values stand on the left, each beside its
+    # pane. "~r": decimal notation without trailing zeros, where the default writes 1k for 1,000.
     return {
         "steps_axis": bqplot.Axis(
             scale=scales.steps,
-            label=AXIS_LABELS["steps"],
-            label_offset="3em",
             tick_format=",~r",
             grid_lines="none",
         ),
         "left_axis": bqplot.Axis(
             scale=scales.left,
             side="left",
-            label=AXIS_LABELS["left"],
-            label_offset="4em",
             tick_format=",.4~r",
         ),
         "right_axis": bqplot.Axis(
             scale=scales.right,
-            side="right",
-            label=AXIS_LABELS["right"],
-            label_offset="4.4em",
+            side="left",
             tick_format=",~r",
-            grid_lines="none",
         ),
     }

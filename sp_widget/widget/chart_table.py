@@ -1,4 +1,4 @@
-"""The chart as figures and in words, for those who cannot see it and those who want numbers."""
+"""The chart as numbers and in words, for those who cannot see it and those who want numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def table(traces: Sequence[Trace], steps: Sequence[int]) -> Table:
     """Return the value of every trace at each of the steps, or `None` where it has none."""
     return {
         "columns": [trace.series.label for trace in traces],
-        "rows": [[step, *(trace.curve.at(step) for trace in traces)] for step in steps],
+        "rows": [[step, *(trace.value_at(step) for trace in traces)] for step in steps],
     }
 
 

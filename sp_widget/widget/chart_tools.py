@@ -1,4 +1,4 @@
-"""All of the chart but its picture: controls, read-out, legend with figures, and a table.
+"""All of the chart but its picture: controls, read-out, legend with numbers, and a table.
 
 The view is TypeScript (`js/src/chart/`). It also puts the points into the marks of the bqplot
 figure, so that zooming, smoothing and log axes work at once, however busy the kernel is. Here
@@ -13,7 +13,7 @@ import bqplot
 import traitlets
 from ipywidgets import widget_serialization
 
-from sp_widget.methods.series import AXIS_LABELS, AxisName
+from sp_widget.methods.series import AXIS_LABELS, LOSS, AxisName
 from sp_widget.widget.chart_table import Table
 from sp_widget.widget.chart_traces import TraceData, TraceSpec
 from sp_widget.widget.locked import LockedWidget
@@ -57,10 +57,14 @@ class ChartTools(LockedWidget, bundle="chart"):
     """The chart in words."""
     table = traitlets.Dict().tag(sync=True, holds=Table)
 
-    log_axes = traitlets.List(traitlets.Enum(["steps", "left", "right"]), maxlen=3).tag(
-        sync=True, browser=True
-    )
-    """The axes that are logarithmic."""
+    log_axes = traitlets.List(
+        traitlets.Enum(["steps", "left", "right"]), default_value=["left"], maxlen=3
+    ).tag(sync=True, browser=True)
+    """The axes that are logarithmic; none is while a value on it is below zero."""
+    quantities = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """What can be seen of earlier runs, by the label of its line."""
+    quantity = traitlets.Unicode(LOSS.label).tag(sync=True, browser=True)
+    """What is seen of earlier runs."""
     smoothing = traitlets.Float(0.0, min=0.0, max=0.99).tag(sync=True, browser=True)
     """Weight of what came before in the moving average; 0: no smoothing."""
     window = traitlets.List(

@@ -13,18 +13,12 @@ from typing import Literal, TypedDict
 import bqplot
 import numpy as np
 
-from sp_widget.methods.series import EDGES, LOSS, LineStyle, Series
+from sp_widget.methods.series import HARD_CIRCUIT, LineStyle, Series, evaluation_points
 from sp_widget.widget.curve import Curve, Window
 from sp_widget.widget.downsample import Floats
 from sp_widget.widget.past_run import PastRun
 
-RUN_SERIES = (LOSS, EDGES)
-"""What is shown of an earlier run: with all of its lines nobody would find the present one."""
-
-RUN_STYLES: tuple[LineStyle, ...] = ("dashed", "dash_dotted", "dotted")
-"""The dash patterns of earlier runs, in turn; solid lines are the present run's."""
-
-RUN_STROKE_WIDTH = 1.25
+RUN_STROKE_WIDTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -117,6 +111,10 @@ class Trace:
             "lowest": self.curve.lowest if filled else None,
         }
 
+    def value_at(self, step: float) -> float | None:
+        """Return the value in a step; an evaluation holds until the next."""
+        return self.curve.at(step) if self._marker is None else self.curve.latest(step)
+
     def forget(self) -> None:
         """Drop all points. Sends nothing."""
         self.curve = Curve()
@@ -127,19 +125,21 @@ class Trace:
             mark.close()
 
 
-def traces_of_runs(runs: Sequence[PastRun], scales: Scales) -> list[Trace]:
-    """Thin lines for the loss and the edges of each run, told apart by their dashes."""
+def traces_of_runs(runs: Sequence[PastRun], series: Series, scales: Scales) -> list[Trace]:
+    """Return a line of `series` for each run, in the colour and with the dashes of the run."""
     traces = []
-    for number, run in enumerate(runs):
-        for series in RUN_SERIES:
-            look = replace(
-                series,
-                line_style=RUN_STYLES[number % len(RUN_STYLES)],
-                stroke_width=RUN_STROKE_WIDTH,
-            )
-            trace = Trace(look, scales, run=run.name)
-            trace.curve.extend(look.points(run.records))
-            traces.append(trace)
+    for run in runs:
+        look = replace(
+            series,
+            colour=run.colour,
+            line_style=run.line_style,
+            stroke_width=RUN_STROKE_WIDTH,
+        )
+        evaluated = series is HARD_CIRCUIT
+        trace = Trace(look, scales, run=run.name, marker="circle" if evaluated else None)
+        points = evaluation_points(run.evaluations) if evaluated else look.points(run.records)
+        trace.curve.extend(points)
+        traces.append(trace)
     return traces
 
 

@@ -95,6 +95,13 @@ class Curve:
         found, value = self._points.between(index, index + 1)[:, 0]
         return float(value) if found == x else None
 
+    def latest(self, x: float) -> float | None:
+        """The value of the last point that is not beyond `x`; `None` if there is no point."""
+        index = self._index(x)
+        if index == len(self) or self.at(x) is None:
+            index -= 1
+        return float(self._points.between(index, index + 1)[1, 0]) if index >= 0 else None
+
     def to_draw(self, window: Window | None = None) -> Drawing:
         """At most `MAX_POINTS` points, and as many more of those in a `window`.
 

@@ -1,4 +1,4 @@
-"""The control panel: buttons, status line, settings, held-out evaluation, runs and code.
+"""The control panel: buttons and status line, and below chart and circuit the tabs.
 
 The view is TypeScript (`js/src/panel/`). Here are the traits that it shows and the messages
 that it sends; what a message does is up to whoever listens.
@@ -30,6 +30,7 @@ Command = Literal[
     "evaluate",
     "restore_best",
     "estimate",
+    "code",
 ]
 
 COMMANDS: tuple[Command, ...] = get_args(Command)
@@ -84,7 +85,7 @@ def initial_status() -> Status:
     )
 
 
-class HeldOut(TypedDict):
+class Validation(TypedDict):
     """What the panel shows of the hard circuit on the validation data."""
 
     last: str
@@ -97,9 +98,9 @@ class HeldOut(TypedDict):
     can_restore: bool
 
 
-def no_evaluation(reason: str) -> HeldOut:
+def no_evaluation(reason: str) -> Validation:
     """What the panel shows of no evaluation."""
-    return HeldOut(
+    return Validation(
         last=reason,
         last_step=None,
         best="",
@@ -107,6 +108,33 @@ def no_evaluation(reason: str) -> HeldOut:
         can_evaluate=False,
         can_restore=False,
     )
+
+
+class Tab(TypedDict):
+    """One tab of the cockpit."""
+
+    name: str
+    """A tab that is no part of the panel is a widget beside it, of the class `sp-tab-<name>`."""
+    label: str
+
+
+TAB_ORDER = ("settings", "faithfulness", "prompts", "runs", "code", "export")
+"""Tabs of other names come after these."""
+
+
+def in_order(tabs: Sequence[Tab]) -> list[Tab]:
+    """Return the tabs as they stand on the page."""
+    places = {name: place for place, name in enumerate(TAB_ORDER)}
+    return sorted(tabs, key=lambda tab: places.get(tab["name"], len(places)))
+
+
+def own_tabs() -> list[Tab]:
+    """The tabs whose content is part of the panel."""
+    return [
+        Tab(name="settings", label="Settings"),
+        Tab(name="runs", label="Runs"),
+        Tab(name="code", label="Code"),
+    ]
 
 
 class Outlook(TypedDict):
@@ -163,19 +191,23 @@ class ControlPanel(LockedWidget, bundle="panel"):
     preset = traitlets.Unicode("custom").tag(sync=True)
     """The preset that the fields follow, or `custom`."""
     outlook = traitlets.Dict().tag(sync=True, holds=Outlook)
-    held_out = traitlets.Dict().tag(sync=True, holds=HeldOut)
+    validation = traitlets.Dict().tag(sync=True, holds=Validation)
     runs = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[RunData])
     """The finished runs, oldest first."""
     since_last_run = traitlets.Unicode("").tag(sync=True)
     """How the settings differ from the last finished run; empty: there is none."""
     code = traitlets.Unicode("").tag(sync=True)
-    """The Python that repeats the run."""
+    """The Python that repeats the run, as it was when the browser last asked for it."""
     save_as = traitlets.Unicode("prune_scores").tag(sync=True, browser=True)
     """The name that the scores are saved under."""
     save_as_problem = traitlets.Unicode("").tag(sync=True)
     """What is wrong with `save_as`; empty: nothing."""
     overwrite_prompt = traitlets.Unicode("").tag(sync=True)
     """A question answered by the commands `overwrite` and `keep`; empty: nothing is asked."""
+    tabs = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Tab])
+    """In the order of the page. A tab appears when there is something in it."""
+    tab = traitlets.Unicode("settings").tag(sync=True, browser=True)
+    """The name of the tab in view."""
     responsive = traitlets.Unicode("").tag(sync=True)
     """A note on when clicks take effect; empty: at once."""
 
@@ -194,10 +226,16 @@ class ControlPanel(LockedWidget, bundle="panel"):
             status=initial_status(),
             methods=list(methods),
             outlook=Outlook(text="", warning=""),
-            held_out=no_evaluation(""),
+            validation=no_evaluation(""),
             save_as=save_as,
+            tabs=own_tabs(),
         )
         self.on_msg(self._handle_message)
+
+    def show_code(self, code: str) -> None:
+        """Answer a request for the code, which a person may wait for to copy it."""
+        self.update(code=code)
+        self.send({"type": "code"})
 
     def on_command(self, callback: Callable[[Command], object], remove: bool = False) -> None:
         """Call `callback` with each command that a person gives, on the comm's thread."""

@@ -25,7 +25,7 @@ class PanelRequests:
 
     Args:
         actions: a command of the panel to what it does; those on settings, scores and the
-            held-out evaluation are added here.
+            validation are added here.
         save: writes everything into the folder of this path.
         wake: called after every request, when there may be something new to show.
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sp_widget.methods.record import StepRecord
+from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import LineStyle
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,7 @@ class PastRun:
     """What the legend calls it."""
     records: Sequence[StepRecord]
     """Its steps, oldest first."""
+    evaluations: Sequence[HardEvaluation] = ()
+    colour: str = "#3a7ca5"
+    line_style: LineStyle = "solid"
+    """Runs of one colour differ in this."""

@@ -16,6 +16,7 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.run_files import Moment
+from sp_widget.methods.series import LineStyle
 from sp_widget.runs.status import RunStatus
 from sp_widget.session import Intervention
 from sp_widget.widget.past_run import PastRun
@@ -91,6 +92,34 @@ def _in_words(done: Intervention, labels: Mapping[str, str]) -> str:
     return f"{labels[done.action]} {done.value:g} from step {done.step + 1:,}"
 
 
+COLOURS = (
+    "#d1495b",
+    "#3a7ca5",
+    "#b8860b",
+    "#8e5bbf",
+    "#2a9d8f",
+    "#937341",
+    "#4969c8",
+    "#b5446e",
+    "#5a7d2a",
+    "#7f7f7f",
+)
+"""Of the runs, in turn: each with a contrast of at least 3 : 1 with a white and a black ground."""
+
+STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted", "dash_dotted")
+"""Runs of the same colour differ in these."""
+
+
+def colour_of(number: int) -> str:
+    """Return the colour of a run, by its number from 1 on."""
+    return COLOURS[(number - 1) % len(COLOURS)]
+
+
+def style_of(number: int) -> LineStyle:
+    """Return the dashes of a run, by its number from 1 on."""
+    return STYLES[(number - 1) // len(COLOURS) % len(STYLES)]
+
+
 class RunData(TypedDict):
     """A finished run as the panel shows it."""
 
@@ -100,6 +129,13 @@ class RunData(TypedDict):
     differences: str
     """To the run before it, in words: `since Run 1: Lambda 10 → 3`; empty for the first."""
     shown: bool
+    colour: str
+    edges: int
+    """In its hard circuit at the end."""
+    faithfulness: float | None
+    """Of its hard circuit at the last evaluation."""
+    target: str
+    """What that is measured as, such as `KL divergence`."""
 
 
 class Runs:
@@ -171,7 +207,17 @@ class Runs:
 
 def in_chart(runs: Sequence[FinishedRun]) -> list[PastRun]:
     """Those that the chart shows."""
-    return [PastRun(run.name, run.history) for run in runs if run.shown]
+    return [
+        PastRun(
+            run.name,
+            run.history,
+            run.evaluations,
+            colour_of(run.number),
+            style_of(run.number),
+        )
+        for run in runs
+        if run.shown
+    ]
 
 
 def in_panel(runs: Sequence[FinishedRun]) -> list[RunData]:
@@ -184,6 +230,12 @@ def in_panel(runs: Sequence[FinishedRun]) -> list[RunData]:
             result=run.result,
             differences="" if earlier is None else _since(earlier, run.config, run.seed_was_drawn),
             shown=run.shown,
+            colour=colour_of(run.number),
+            edges=run.evaluations[-1].edges if run.evaluations else run.history[-1].hard_edge_count,
+            faithfulness=run.evaluations[-1].faithfulness if run.evaluations else None,
+            target=parameters(run.config)["faithfulness_target"].text(
+                run.config.faithfulness_target
+            ),
         )
         for earlier, run in zip(before, runs, strict=False)
     ]

@@ -20,7 +20,7 @@ from sp_widget.widget.live_faithfulness import LiveFaithfulness
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.runs import FinishedRun, Runs, in_chart, in_panel, since_last
-from sp_widget.widget.status import held_out_of, status_of
+from sp_widget.widget.status import status_of, validation_of
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
 
@@ -71,7 +71,7 @@ class Screen:
         return self._chart.messages_per_update + 2
 
     def show(
-        self, snapshot: Snapshot, *, config: MethodConfig, n_steps: int, notice: str, code: str
+        self, snapshot: Snapshot, *, config: MethodConfig, n_steps: int, notice: str
     ) -> float | None:
         """Bring everything up to date with `snapshot`.
 
@@ -79,7 +79,6 @@ class Screen:
             config: of the run, or of the run that would start now.
             n_steps: of the run that would start now.
             notice: a sentence for the person; without one, where the scores are.
-            code: the Python that repeats the run.
 
         Returns the seconds after which to call it again; `None`: when something changes.
         """
@@ -96,14 +95,13 @@ class Screen:
             ),
             diagnosis=self._diagnose(snapshot),
             overwrite_prompt=self._delivery.question,
-            held_out=held_out_of(
+            validation=validation_of(
                 snapshot,
                 validation=self._validation,
                 target=parameters(config)["faithfulness_target"].text(config.faithfulness_target),
             ),
             runs=in_panel(runs),
             since_last_run=since_last(runs, config),
-            code=code,
         )
         self._live_faithfulness.follow(snapshot)
         return self._live_circuit.follow(snapshot)

@@ -1,4 +1,4 @@
-"""What the panel says about a session: status line, progress bar, held-out evaluation, outlook."""
+"""What the panel says about a session: status line, progress bar, validation, outlook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import ENDED, Snapshot
 from sp_widget.widget.error_text import describe
 from sp_widget.widget.form import NO_VALIDATION
-from sp_widget.widget.panel import HeldOut, Outlook, Status, no_evaluation
+from sp_widget.widget.panel import Outlook, Status, Validation, no_evaluation
 
 
 def status_of(
@@ -59,7 +59,7 @@ def status_of(
     )
 
 
-def held_out_of(snapshot: Snapshot, *, validation: bool, target: str) -> HeldOut:
+def validation_of(snapshot: Snapshot, *, validation: bool, target: str) -> Validation:
     """What the panel shows of the hard circuit on the validation data.
 
     Args:
@@ -71,7 +71,7 @@ def held_out_of(snapshot: Snapshot, *, validation: bool, target: str) -> HeldOut
     last = snapshot.evaluations[-1] if snapshot.evaluations else None
     best = snapshot.best
     ready = snapshot.state != "preparing" and snapshot.step > 0
-    return HeldOut(
+    return Validation(
         last="not measured yet" if last is None else _in_words(last, target),
         last_step=None if last is None else last.step,
         best="" if best is None else _in_words(best, target),

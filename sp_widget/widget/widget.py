@@ -42,7 +42,7 @@ from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery
-from sp_widget.widget.panel import ControlPanel, MethodOption
+from sp_widget.widget.panel import ControlPanel, MethodOption, Tab, in_order
 from sp_widget.widget.panel_requests import PanelRequests
 from sp_widget.widget.probe_files import (
     PanelFile,
@@ -202,14 +202,17 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 "stop": self.stop,
                 "reset": self.reset,
                 "restore_best": self.restore_best,
+                "code": self._show_code,
             },
             save=self.save,
             wake=self._publisher.wake,
         )
-        super().__init__(
-            [self.panel, self.chart.view, self.circuit, self.faithfulness, self.export],
-            layout=ipywidgets.Layout(width="100%", min_width="0"),
-        )
+        stage = ipywidgets.Box([self.chart.view, self.circuit])
+        stage.add_class("sp-stage")
+        super().__init__([self.panel, stage], layout=ipywidgets.Layout(width="100%", min_width="0"))
+        self.add_class("sp-cockpit")
+        self.add_tab("faithfulness", "Faithfulness", self.faithfulness)
+        self.add_tab("export", "Export", self.export)
 
         # In the browser, so that the mark follows the slider however busy the kernel is.
         self._links = [
@@ -266,6 +269,24 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         probe._take_up(path, saved, go_on=True)
         probe._publisher.wake()
         return probe
+
+    def add_tab(self, name: str, label: str, content: ipywidgets.DOMWidget) -> None:
+        """Show a widget of yours as one more tab below chart and circuit.
+
+        Args:
+            name: tells the tabs apart; letters, digits and hyphens.
+            label: what is written on the tab.
+
+        Raises `ArgumentError` for a name that another tab has.
+        """
+        with self._lock:
+            tabs: list[Any] = self.panel.tabs
+            if not name.replace("-", "").isalnum() or name in [tab["name"] for tab in tabs]:
+                raise ArgumentError("name", "letters, digits and hyphens that no tab has", name)
+            content.add_class("sp-tab")
+            content.add_class(f"sp-tab-{name}")
+            self.set_trait("children", [*self.children, content])
+            self.panel.update(tabs=in_order([*tabs, Tab(name=name, label=label)]))
 
     # What a person in the panel and code in a cell can do.
 
@@ -431,7 +452,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return history_frame(self.history)
 
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
-        """Return a static picture of chart, circuit and figures, which needs no kernel.
+        """Return a static picture of chart, circuit and metrics, which needs no kernel.
 
         `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
         of the method. Raises `StateError`
@@ -457,6 +478,15 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             n_edges=n_edges,
             title=methods.of(self._beginning.config).title if title is None else title,
         )
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super()._repr_mimebundle_(**options)
+        # Seen where the widget is not, such as after a reload of a notebook that is not trusted.
+        shown["text/plain"] = (
+            f"{self!r}\n"
+            "To see the panel: trust the notebook and reload the page, or run this cell again."
+        )
+        return shown
 
     def _ipython_display_(self) -> None:
         lifetime.keep_while_shown(self)
@@ -645,6 +675,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         return run.as_code(snapshot, names)
 
+    def _show_code(self) -> None:
+        self.panel.show_code(self.as_code())
+
     def _deliver(self, trainer: Trainer[Any]) -> None:
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
@@ -667,5 +700,4 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             config=self.config if snapshot.state == "idle" else self._beginning.config,
             n_steps=self._settings.n_steps,
             notice=self._requests.notice or self._saving_problem,
-            code=self._code(snapshot),
         )

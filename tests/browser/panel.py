@@ -97,6 +97,10 @@ class Panel:
         """Open a part of the panel that is folded away."""
         self.region.locator("summary", has_text=re.compile(rf"^{title}")).click()
 
+    def open_tab(self, name: str) -> None:
+        """Bring the content of a tab into view."""
+        self.region.get_by_role("tab", name=re.compile(rf"^{name}")).click()
+
     def field(self, label: str) -> Locator:
         return self.region.get_by_label(label, exact=True)
 

@@ -17,6 +17,8 @@ from urllib.request import Request, urlopen
 
 import nbformat
 
+from sp_widget.cli import trust
+
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 SETTINGS = {
@@ -88,9 +90,16 @@ class JupyterServer:
         """The address of a page, with the token that lets the browser in."""
         return f"http://127.0.0.1:{self._port}/{path}?token={self.token}"
 
-    def copy_tutorial(self, name: str, *, to: str) -> str:
-        """Copy a tutorial without its stored outputs; returns its path on the server."""
+    def copy_tutorial(self, name: str, *, to: str, as_demo: bool = False) -> str:
+        """Copy a tutorial without its stored outputs; returns its path on the server.
+
+        `as_demo`: with them, and trusted, as `sp-widget demo` does.
+        """
         notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        if as_demo:
+            shutil.copyfile(NOTEBOOKS / name, self.root / to)
+            trust([self.root / to], self._folder / "data")
+            return to
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None

@@ -72,7 +72,7 @@ def test_stop_keeps_the_scores_and_reset_goes_back_to_idle(workbench: Workbench)
     panel.expect_step(0)
     expect(panel.progress).to_have_attribute("aria-valuenow", "0")
     # The run that was reset stays in the chart until it is hidden there.
-    panel.unfold("Runs")
+    panel.open_tab("Runs")
     panel.region.get_by_label("Show Run 1 in the chart").click()
     panel.expect_chart_to_be_empty()
     assert workbench.notebook.evaluate("print(probe.history)") == "[]"

@@ -18,6 +18,7 @@ def test_the_curve_comes_with_the_end_of_a_run_and_a_click_sets_the_slider(
     workbench: Workbench, photograph: Photograph
 ) -> None:
     panel = workbench.new_panel(epochs=1)
+    panel.open_tab("Faithfulness")
     view = panel.output.get_by_role("region", name="Faithfulness")
     expect(view).to_contain_text("A run is measured when it ends")
     panel.press("Start")

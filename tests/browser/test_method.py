@@ -44,7 +44,7 @@ def test_another_method_is_chosen_run_and_written_as_code(
     expect(legend.first).to_be_visible()
     expect(method).to_be_disabled()
     expect(panel.region.locator(".sp-method-summary")).to_contain_text("Reset the run")
-    panel.unfold("Code")
+    panel.open_tab("Code")
     code = panel.field("Python code of this run").input_value()
     assert "sp.methods.get('edge_pruning')" in code
     assert "circuit_size=60," in code

@@ -33,6 +33,7 @@ def test_files_come_as_downloads_of_the_view_that_asked(
     workbench: Workbench, tmp_path: Path
 ) -> None:
     panel = workbench.new_panel(epochs=2)
+    panel.open_tab("Export")
     export = panel.output.get_by_role("group", name="Export", exact=True)
     export.get_by_role("button", name="Download").click()
     expect(export.get_by_role("status")).to_have_text("There is nothing to export yet.")
@@ -52,6 +53,13 @@ def test_files_come_as_downloads_of_the_view_that_asked(
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(downloads) == 3
 
+    panel.region.get_by_label("Save into folder").fill("kept/first")
+    panel.press("Save")
+    expect(panel.status).to_contain_text("Saved in the folder kept/first.")
+    load = "sp.SubnetworkProbingWidget.load('kept/first', task.model, task.train_loader)"
+    told = workbench.notebook.evaluate(f"again = {load}\nprint(again.state)\nagain.close()")
+    assert told == "done"
+
 
 def count(numbers: object) -> int:
     return sum(map(count, numbers)) if isinstance(numbers, list) else 1
@@ -61,6 +69,7 @@ def test_files_come_while_a_cell_runs(workbench: Workbench, tmp_path: Path) -> N
     panel = workbench.new_panel(epochs=1)
     panel.press("Start")
     panel.expect_state("done", timeout=60_000)
+    panel.open_tab("Export")
     cell = workbench.notebook.append_and_begin("import time\ntime.sleep(30)")
     download(panel, "History (CSV)", tmp_path)
     assert workbench.notebook.is_running(cell)

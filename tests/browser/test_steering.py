@@ -1,4 +1,4 @@
-"""Held-out evaluation, finished runs, presets, code and the circuit, as a person uses them."""
+"""Validation, finished runs, presets, code and the circuit, as a person uses them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def height_of(panel: Panel) -> float:
 
 def test_the_hard_circuit_is_measured_and_the_best_one_restored(workbench: Workbench) -> None:
     panel = workbench.new_panel(loader=HELD_OUT, epochs=4, evaluate_every=None)
-    held_out = panel.region.get_by_role("group", name="Hard circuit on validation data")
+    validation = panel.region.get_by_role("group", name="Hard circuit on validation data")
     expect(panel.button("Evaluate now")).to_be_disabled()
     panel.press("Step")
     panel.expect_state("paused", timeout=60_000)
     panel.press("Evaluate now")
-    expect(held_out).to_contain_text(", step 1 ")
+    expect(validation).to_contain_text(", step 1 ")
     # While the circuit is still the whole model, nothing is more faithful.
     panel.enter("Lambda", "0")
     panel.press("Resume")
     panel.expect_state("done", timeout=TRAINING)
     panel.press("Evaluate now")
-    expect(held_out).to_contain_text(", step 32 ")
+    expect(validation).to_contain_text(", step 32 ")
     steps = workbench.notebook.evaluate("print([e.step for e in probe.evaluations])")
     assert steps == "[1, 32]"
 
@@ -75,7 +75,7 @@ def test_finished_runs_are_compared_renamed_hidden_and_deleted(workbench: Workbe
     panel.press("Reset")
     panel.expect_state("idle")
 
-    panel.unfold("Runs")
+    panel.open_tab("Runs")
     rows = panel.region.get_by_role("listitem")
     expect(rows).to_have_count(2)
     expect(rows.nth(1)).to_contain_text("since Run 1: Lambda 1 → 10")
@@ -91,7 +91,7 @@ def test_finished_runs_are_compared_renamed_hidden_and_deleted(workbench: Workbe
     workbench.notebook.save()
     workbench.notebook.open()
     expect(panel.region).to_be_visible(timeout=60_000)
-    panel.unfold("Runs")
+    panel.open_tab("Runs")
     expect(rows).to_have_count(2)
     expect(panel.region.get_by_label("Name of cheap edges")).to_have_value("cheap edges")
     expect(panel.region.get_by_label("Show Run 2 in the chart")).not_to_be_checked()
@@ -106,7 +106,7 @@ def test_the_copied_code_gives_the_same_scores(workbench: Workbench) -> None:
     panel = workbench.new_panel(loader=HELD_OUT, epochs=3, seed=None, save_as="by_panel")
     panel.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     finish_a_run(panel)
-    panel.unfold("Code")
+    panel.open_tab("Code")
     panel.press("Copy as code")
     expect(panel.region).to_contain_text("Copied.")
     code: str = panel.page.evaluate("navigator.clipboard.readText()")
@@ -119,7 +119,7 @@ def test_the_copied_code_gives_the_same_scores(workbench: Workbench) -> None:
 
 def test_where_the_clipboard_is_refused_the_code_is_selected(workbench: Workbench) -> None:
     panel = workbench.new_panel()
-    panel.unfold("Code")
+    panel.open_tab("Code")
     panel.page.evaluate(
         "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
     )
@@ -186,9 +186,10 @@ def test_everything_unfolded_is_accessible(
     panel.expect_state("idle")
     panel.enter("Lambda", "3")
     finish_a_run(panel)
-    for part in ("More settings", "Runs", "Code"):
-        panel.unfold(part)
+    panel.unfold("More settings")
+    for tab in ("Settings", "Faithfulness", "Runs", "Code", "Export"):
+        panel.open_tab(tab)
+        assert violations(panel) == [], tab
+        photograph(panel.page, f"tab-{tab.lower()}-{scheme}")
+    panel.open_tab("Runs")
     expect(panel.region.get_by_role("listitem")).to_have_count(1)
-    assert violations(panel) == []
-    panel.region.scroll_into_view_if_needed()
-    photograph(panel.page, f"unfolded-{scheme}")

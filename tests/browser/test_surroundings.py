@@ -61,7 +61,7 @@ def test_in_high_contrast_every_control_has_an_edge_and_nothing_is_violated(
     assert violations(ended) == []
     ended.region.scroll_into_view_if_needed()
     photograph(ended.page, "high-contrast-panel")
-    ended.output.locator(".sp-export").scroll_into_view_if_needed()
+    ended.output.locator(".sp-tabs").scroll_into_view_if_needed()
     photograph(ended.page, "high-contrast-circuit")
 
 
@@ -72,7 +72,7 @@ def test_at_twice_the_size_everything_fits(ended: Panel, photograph: Photograph)
     assert violations(ended) == []
     ended.region.scroll_into_view_if_needed()
     photograph(ended.page, "zoom-200-panel")
-    ended.output.locator(".sp-export").scroll_into_view_if_needed()
+    ended.output.locator(".sp-tabs").scroll_into_view_if_needed()
     photograph(ended.page, "zoom-200-circuit")
 
 

@@ -105,7 +105,7 @@ def test_the_panel_has_its_fields_and_the_chart_its_lines(probe: SubnetworkProbi
     probe.wait(PATIENCE)
     assert probe.panel.status["n_steps"] == 7
     drawn = live_lines(probe.chart)
-    assert list(drawn) == ["Dearest edge", "Edges in the circuit (right axis)"]
+    assert list(drawn) == ["Dearest edge", "Edges in the circuit"]
     assert drawn["Dearest edge"][0] == list(range(1, 8))
     costs = [record.loss for record in probe.history]
     assert drawn["Dearest edge"][1] == pytest.approx(

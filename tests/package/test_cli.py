@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from sp_widget import cli
 
@@ -118,3 +120,19 @@ def test_a_browser_is_opened_only_where_a_window_can_appear(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.platform", platform)
     assert cli.has_display() is expected
+
+
+def test_only_a_tutorial_as_it_came_is_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "tutorials"
+    cli.copy_tutorials(cli.tutorials(), folder)
+    first, second = sorted(folder.glob("*.ipynb"))[:2]
+    changed = nbformat.read(second, as_version=4)
+    changed.cells[0].source += " mine"
+    nbformat.write(changed, second)
+    cli.trust((path for path in (first, second) if cli.is_tutorial(path)), tmp_path / "data")
+    notary = NotebookNotary(data_dir=str(tmp_path / "data"))
+    trusted = [
+        notary.check_signature(nbformat.read(path, as_version=4)) for path in (first, second)
+    ]
+    notary.store.close()
+    assert trusted == [True, False]

@@ -13,9 +13,9 @@ from sp_widget.methods.series import EDGES, HARD_CIRCUIT
 from sp_widget.methods.subnetwork_probing.method import METHOD, REGULARIZER
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.chart_table import MAX_ROWS, table_steps
-from sp_widget.widget.chart_traces import RUN_STYLES
 from sp_widget.widget.downsample import MAX_POINTS
 from sp_widget.widget.past_run import PastRun
+from sp_widget.widget.runs import COLOURS, colour_of, style_of
 from tests.widget.drawn import live_lines, still_lines, unpacked
 from tests.widget.records import record
 
@@ -81,7 +81,7 @@ def test_the_lines_are_the_loss_its_parts_validation_and_edges(
         "Faithfulness": ([1, 2], [1, 1]),
         "Lambda × regularizer": ([1, 2], [2, 1.25]),
         "Validation": ([1, 2], [1.5, 1.5]),
-        "Edges in the circuit (right axis)": ([1, 2], [6, 4]),
+        "Edges in the circuit": ([1, 2], [6, 4]),
     }
     assert chart.n_steps == 2
 
@@ -109,10 +109,9 @@ def test_a_value_that_is_missing_or_not_finite_leaves_a_point_out(
     assert live_lines(chart)["Validation"] == ([2], [1.5])
 
 
-def test_only_the_edges_are_on_the_right_axis(chart: Chart) -> None:
-    (right,) = [axis for axis in chart._figure.axes if axis.side == "right"]
-    assert right.label == "Edges in the circuit"
-    on_right = {mark.labels[0] for mark in chart._figure.marks if mark.scales["y"] is right.scale}
+def test_only_the_edges_are_in_the_lower_pane(chart: Chart) -> None:
+    lower = chart.tools.parts["right"]
+    on_right = {mark.labels[0] for mark in chart._figure.marks if mark.scales["y"] is lower}
     assert on_right == {EDGES.label}
 
 
@@ -188,18 +187,24 @@ def test_clear_forgets_the_run_but_neither_earlier_runs_nor_how_a_person_looks_a
     )
 
 
-def test_earlier_runs_are_thin_lines_of_loss_and_edges_with_dashes_of_their_own(
-    chart: Chart,
-) -> None:
-    runs = [PastRun(name, [record(1, loss=loss), record(2)]) for name, loss in [("a", 4), ("b", 5)]]
+def test_earlier_runs_are_thin_lines_of_one_quantity_each_in_its_colour(chart: Chart) -> None:
+    runs = [
+        PastRun(name, [record(1, loss=loss), record(2)], [evaluation(2, 0.5)], colour)
+        for name, loss, colour in [("a", 4.0, "#d1495b"), ("b", 5.0, "#3a7ca5")]
+    ]
     chart.show_runs(runs)
-    assert still_lines(chart)["Loss, a"] == ([1, 2], [4, 3])
-    assert still_lines(chart)["Loss, b"] == ([1, 2], [5, 3])
-    assert still_lines(chart)["Edges in the circuit (right axis), b"] == ([1, 2], [6, 6])
+    earlier = {name: line for name, line in still_lines(chart).items() if ", " in name}
+    del earlier[HARD_CIRCUIT.label]
+    assert earlier == {"Loss, a": ([1, 2], [4, 3]), "Loss, b": ([1, 2], [5, 3])}
     looks = {(t["label"], t["run"]): t for t in chart.tools.traces}
-    assert looks["Loss", "a"]["line_style"] != looks["Loss", "b"]["line_style"]
+    assert looks["Loss", "a"]["colour"] != looks["Loss", "b"]["colour"]
     assert looks["Loss", "a"]["stroke_width"] < looks["Loss", ""]["stroke_width"]
-    assert "solid" not in RUN_STYLES
+
+    from_browser(chart, quantity="Edges in the circuit")
+    assert still_lines(chart)["Edges in the circuit, b"] == ([1, 2], [6, 6])
+    assert "Loss, b" not in still_lines(chart)
+    from_browser(chart, quantity=HARD_CIRCUIT.label)
+    assert still_lines(chart)[f"{HARD_CIRCUIT.label}, a"] == ([2], [0.5])
 
 
 def test_other_earlier_runs_replace_those_before_them(chart: Chart) -> None:
@@ -233,7 +238,7 @@ def test_the_summary_says_in_words_what_the_lines_show(chart: Chart) -> None:
     assert chart.tools.summary == chart.summary()
     assert chart.summary() == (
         "Chart of the training after 2 steps. Loss 0.75, lowest 0.5; Faithfulness 1, lowest 1; "
-        "Lambda × regularizer 2, lowest 2; Edges in the circuit (right axis) 6, lowest 3."
+        "Lambda × regularizer 2, lowest 2; Edges in the circuit 6, lowest 3."
     )
 
 
@@ -244,13 +249,17 @@ def test_the_table_has_exact_values_at_even_steps_and_at_both_ends(
     chart.append(
         [record(n, loss=n / 3, validation=None if n == 50 else 1.5) for n in range(1, 124)]
     )
+    chart.show_evaluations([evaluation(48, 0.5), evaluation(70, 0.25)])
     chart.describe()
     table = chart.tools.table
-    assert table["columns"] == [series.label for series in METHOD.series_for(True)]
+    assert table["columns"] == [each.label for each in (HARD_CIRCUIT, *METHOD.series_for(True))]
     steps = [row[0] for row in table["rows"]]
     assert steps == [1, *range(5, 121, 5), 123]
-    assert [row[1] for row in table["rows"]] == [step / 3 for step in steps]
-    assert table["rows"][steps.index(50)][4] is None
+    assert [row[2] for row in table["rows"]] == [step / 3 for step in steps]
+    assert table["rows"][steps.index(50)][5] is None
+    # An evaluation holds until the next.
+    evaluated = {step: row[1] for step, row in zip(steps, table["rows"], strict=True)}
+    assert [evaluated[step] for step in (45, 50, 70, 123)] == [None, 0.5, 0.25, 0.25]
 
 
 @pytest.mark.parametrize("last", [1, 2, 29, 30, 31, 100, 999, 12_345, 100_000, 10_000_000])
@@ -298,11 +307,8 @@ def test_a_closed_chart_leaves_no_widget_behind(make_chart: Callable[..., Chart]
     assert all(widget.comm is None for widget in widgets)
 
 
-@pytest.mark.parametrize(
-    "series", [*METHOD.series_for(True), HARD_CIRCUIT], ids=lambda series: series.label
-)
 @pytest.mark.parametrize("ground", ["#ffffff", "#212121"], ids=["light", "dark"])
-def test_every_line_stands_out_from_a_light_and_a_dark_ground(series, ground: str) -> None:
+def test_every_line_stands_out_from_a_light_and_a_dark_ground(ground: str) -> None:
     """Contrast of at least 3 : 1, as WCAG 2.2 (1.4.11) asks of graphics."""
 
     def luminance(colour: str) -> float:
@@ -310,5 +316,11 @@ def test_every_line_stands_out_from_a_light_and_a_dark_ground(series, ground: st
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    darker, lighter = sorted([luminance(series.colour), luminance(ground)])
-    assert (lighter + 0.05) / (darker + 0.05) >= 3
+    series = [each.colour for each in (*METHOD.series_for(True), HARD_CIRCUIT)]
+    for colour in (*series, *COLOURS):
+        darker, lighter = sorted([luminance(colour), luminance(ground)])
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, colour
+
+
+def test_no_two_of_forty_runs_look_the_same() -> None:
+    assert len({(colour_of(number), style_of(number)) for number in range(1, 41)}) == 40

@@ -66,13 +66,13 @@ def test_a_shown_widget_has_a_place_for_its_picture_which_the_end_of_a_run_fills
 
 def test_the_best_masks_have_a_picture_of_their_own(kernel: Kernel) -> None:
     kernel.run(
-        "held_out = sp.SubnetworkProbingWidget(model, dataloader(), dataloader(), config=config)"
+        "validation = sp.SubnetworkProbingWidget(model, dataloader(), dataloader(), config=config)"
     )
-    pictures(kernel, "display(held_out)\nheld_out.start()\nheld_out.wait()")
+    pictures(kernel, "display(validation)\nvalidation.start()\nvalidation.wait()")
     # `wait` returns when the picture is there.
-    renewed = pictures(kernel, "held_out.restore_best()\nheld_out.wait()")
+    renewed = pictures(kernel, "validation.restore_best()\nvalidation.wait()")
     assert [kind for kind, _, _ in renewed] == ["update_display_data"]
-    assert pictures(kernel, "held_out.evaluate()\nheld_out.wait()") == []
+    assert pictures(kernel, "validation.evaluate()\nvalidation.wait()") == []
 
 
 def test_a_widget_that_is_not_shown_draws_nothing(kernel: Kernel) -> None:

@@ -112,4 +112,4 @@ def test_every_method_runs_from_the_panel(
     assert probe.panel.status["state"] == "done"
     labels = [trace["label"] for trace in probe.chart.tools.traces]
     assert set(labels) >= {each.label for each in methods.get(name).series_for(False)}
-    assert f"sp.methods.get({name!r})" in probe.panel.code
+    assert f"sp.methods.get({name!r})" in probe.as_code()

@@ -11,7 +11,7 @@ from sp_widget.errors import NonFiniteLossError
 from sp_widget.methods.estimate import Estimate, Preflight
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Snapshot, State
-from sp_widget.widget.status import held_out_of, outlook_of, status_of
+from sp_widget.widget.status import outlook_of, status_of, validation_of
 from tests.widget.records import record
 
 IDLE = Snapshot(
@@ -64,14 +64,14 @@ def test_an_error_comes_with_its_kind_before_any_message() -> None:
 EVALUATION = HardEvaluation(step=1200, edges=1, faithfulness=0.123456, regularizer=0.1)
 
 
-def held_out(**changes: Any) -> dict[str, Any]:
+def validation(**changes: Any) -> dict[str, Any]:
     snapshot = replace(IDLE, **changes)
-    return dict(held_out_of(snapshot, validation=True, target="KL divergence"))
+    return dict(validation_of(snapshot, validation=True, target="KL divergence"))
 
 
 def test_evaluations_are_told_in_words() -> None:
     best = replace(EVALUATION, step=800, edges=31)
-    shown = held_out(state="done", step=1200, evaluations=(best, EVALUATION), best=best)
+    shown = validation(state="done", step=1200, evaluations=(best, EVALUATION), best=best)
     assert (shown["last"], shown["last_step"]) == ("1 edge, KL divergence 0.123", 1200)
     assert (shown["best"], shown["best_step"]) == ("31 edges, KL divergence 0.123", 800)
 
@@ -92,13 +92,13 @@ def test_evaluations_are_told_in_words() -> None:
 def test_what_can_be_evaluated_and_restored_when(
     state: State, step: int, evaluate: bool, restore: bool
 ) -> None:
-    shown = held_out(state=state, step=step, best=EVALUATION)
+    shown = validation(state=state, step=step, best=EVALUATION)
     assert (shown["can_evaluate"], shown["can_restore"]) == (evaluate, restore)
-    assert held_out(state=state, step=step)["can_restore"] is False
+    assert validation(state=state, step=step)["can_restore"] is False
 
 
 def test_without_validation_data_the_reason_is_given() -> None:
-    shown = held_out_of(replace(IDLE, state="done", step=9), validation=False, target="")
+    shown = validation_of(replace(IDLE, state="done", step=9), validation=False, target="")
     assert "validation_dataloader" in shown["last"]
     assert shown["can_evaluate"] is shown["can_restore"] is False
 

@@ -5,6 +5,8 @@ export interface Axis {
   log: boolean;
   from: number;
   to: number;
+  /** What is seen of it where the axis goes on beyond its pane: its ticks are there. */
+  seen: Range;
 }
 
 export interface Range {
@@ -24,6 +26,16 @@ const SIDE_ROOM = 0.006;
 
 /** Ticks of a logarithmic axis, at most. */
 const MAX_TICKS = 9;
+
+/** The two panes, one above the other on one axis of steps: shares of the height from below. */
+export const PANES = { left: { from: 0.41, to: 1 }, right: { from: 0, to: 0.34 } } as const;
+
+/** The same axis, so long that what is seen of it fills a pane of the figure. */
+export function inPane(axis: Axis, pane: Range): Axis {
+  const height = (axis.to - axis.from) / (pane.to - pane.from);
+  const from = axis.from - pane.from * height;
+  return { ...axis, from, to: from + height };
+}
 
 export function toAxis(value: number, log: boolean): number {
   return log ? Math.log10(value) : value;
@@ -49,7 +61,7 @@ export function stepsAxis({ from, to }: Range, log: boolean): Axis {
 
 /** The axis of the loss and its terms, around all values; `null`: there are none. */
 export function lossAxis(values: Range | null, log: boolean): Axis {
-  if (!values) return { log, from: log ? -1 : 0, to: log ? 0 : 1 };
+  if (!values) return whole(log, log ? -1 : 0, log ? 0 : 1);
   return widened(toAxis(values.from, log), toAxis(values.to, log), ROOM, log);
 }
 
@@ -59,13 +71,17 @@ export function lossAxis(values: Range | null, log: boolean): Axis {
  */
 export function countAxis(values: Range | null, log: boolean): Axis {
   if (log) return lossAxis(values, true);
-  return { log, from: 0, to: Math.max(LEAST_COUNT, (values?.to ?? 0) * (1 + COUNT_ROOM)) };
+  return whole(log, 0, Math.max(LEAST_COUNT, (values?.to ?? 0) * (1 + COUNT_ROOM)));
+}
+
+function whole(log: boolean, from: number, to: number): Axis {
+  return { log, from, to, seen: { from, to } };
 }
 
 function widened(from: number, to: number, share: number, log: boolean): Axis {
   // A flat line lies in the middle.
   const room = to > from ? (to - from) * share : Math.abs(from) * 0.1 || 0.5;
-  return { log, from: from - room, to: to + room };
+  return whole(log, from - room, to + room);
 }
 
 /** Ticks of a logarithmic axis: their places, and what is written there. */

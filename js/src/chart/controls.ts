@@ -8,10 +8,14 @@ export interface Actions {
   zoom(factor: number): void;
   pan(share: number): void;
   reset(): void;
+  quantity(label: string): void;
 }
 
 export interface Shown {
   log: AxisName[];
+  /** What can be seen of earlier runs; empty: there are none. */
+  quantities: string[];
+  quantity: string;
   smoothing: number;
   /** All of the steps are in view. */
   whole: boolean;
@@ -19,6 +23,7 @@ export interface Shown {
 
 export interface Controls {
   element: HTMLElement;
+  smoothing: HTMLElement;
   show(shown: Shown): void;
 }
 
@@ -48,7 +53,7 @@ export function createControls(prefix: string, actions: Actions): Controls {
   const log = h(
     "div",
     { class: "spx-group", role: "group", "aria-labelledby": `${prefix}-log` },
-    h("span", { class: "spx-label", id: `${prefix}-log` }, "Log axis"),
+    h("span", { class: "spx-label", id: `${prefix}-log` }, "Log"),
     ...boxes.map(({ element }) => element),
   );
 
@@ -58,6 +63,22 @@ export function createControls(prefix: string, actions: Actions): Controls {
   smoothing.input.addEventListener("input", () => {
     actions.smoothing(Number(smoothing.input.value));
   });
+
+  const quantity = h("select", {
+    id: `${prefix}-quantity`,
+    class: "spx-select",
+    "data-lm-suppress-shortcuts": "true",
+  });
+  quantity.addEventListener("change", () => {
+    actions.quantity(quantity.value);
+  });
+  const past = h(
+    "div",
+    { class: "spx-group" },
+    h("label", { class: "spx-label", for: quantity.id }, "Earlier runs show"),
+    quantity,
+  );
+  let offered = "";
 
   const zoomIn = button("Zoom in", "M7 1v12M1 7h12", () => {
     actions.zoom(0.5);
@@ -79,7 +100,6 @@ export function createControls(prefix: string, actions: Actions): Controls {
     "div",
     { class: "spx-controls", role: "group", "aria-label": "Chart controls" },
     log,
-    smoothing.element,
     h(
       "div",
       { class: "spx-group spx-zoom", role: "group", "aria-label": "Zoom" },
@@ -89,11 +109,19 @@ export function createControls(prefix: string, actions: Actions): Controls {
       later,
       reset,
     ),
+    past,
   );
 
   return {
     element,
+    smoothing: smoothing.element,
     show(shown) {
+      past.hidden = shown.quantities.length === 0;
+      if (shown.quantities.join() !== offered) {
+        offered = shown.quantities.join();
+        quantity.replaceChildren(...shown.quantities.map((value) => h("option", { value }, value)));
+      }
+      quantity.value = shown.quantity;
       for (const { axis, box } of boxes) box.checked = shown.log.includes(axis);
       smoothing.show(shown.smoothing, shown.smoothing === 0 ? "off" : shown.smoothing.toFixed(2));
       // Not disabled, which would throw the keyboard out of them; they just do nothing then.

@@ -6,7 +6,7 @@
  */
 
 import { evenTicks, logTicks, toAxis, type Axis } from "./axis";
-import { PICTURED, type AxisName, type ChartModel } from "./model";
+import { AXES, PICTURED, type ChartModel } from "./model";
 import { clip, type Points } from "./points";
 import { readScene, type Scene, type Trace } from "./scene";
 import { smooth } from "./smooth";
@@ -25,14 +25,12 @@ const FAINT = 0.3;
 const TICK = 0.4;
 
 /** Earlier runs stay in the background. */
-const PAST = 0.7;
+const PAST = 0.8;
 
 /** What a reference to a model begins with. */
 const PREFIX = "IPY_MODEL_";
 
 const NO_POINTS: Points = { x: new Float32Array(0), y: new Float32Array(0) };
-
-const AXES: AxisName[] = ["steps", "left", "right"];
 
 /** What a widget of bqplot is to show, and what that follows from. */
 interface Update {
@@ -96,7 +94,6 @@ export function drawFigure(model: ChartModel, signal: AbortSignal): void {
 
 function updates(scene: Scene, model: ChartModel): Update[] {
   const parts = model.get("parts");
-  const labels = model.get("axis_labels");
   const smoothing = model.get("smoothing");
   return [
     ...AXES.flatMap((name) => {
@@ -109,7 +106,7 @@ function updates(scene: Scene, model: ChartModel): Update[] {
         {
           ref: parts[`${name}_axis`],
           causes,
-          state: () => axisState(labels[name], axis),
+          state: () => axisState(axis),
         },
         { ref: parts[name], causes, state: () => ({ min: from, max: to }) },
       ];
@@ -118,14 +115,12 @@ function updates(scene: Scene, model: ChartModel): Update[] {
   ];
 }
 
-function axisState(label: string, axis: Axis): Record<string, unknown> {
-  if (!axis.log) {
-    const ticks = evenTicks(axis.from, axis.to);
-    return { label, tick_labels: null, tick_values: ticks };
+function axisState({ log, seen }: Axis): Record<string, unknown> {
+  if (!log) {
+    return { tick_labels: null, tick_values: evenTicks(seen.from, seen.to) };
   }
-  const ticks = logTicks(axis);
+  const ticks = logTicks(seen);
   return {
-    label: `${label} (logarithmic)`,
     tick_labels: Object.fromEntries(ticks.map(({ place, label }) => [String(place), label])),
     tick_values: ticks.map(({ place }) => place),
   };

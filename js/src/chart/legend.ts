@@ -26,7 +26,7 @@ interface Row {
 export function createLegend(hide: (name: string, hidden: boolean) => void): Legend {
   const heading = h("th", { scope: "col" });
   const body = h("tbody");
-  const element = h(
+  const table = h(
     "table",
     { class: "spx-legend" },
     h("caption", { class: "spx-hidden" }, "Lines of the chart"),
@@ -44,6 +44,12 @@ export function createLegend(hide: (name: string, hidden: boolean) => void): Leg
     ),
     body,
   );
+  const element = h(
+    "details",
+    { class: "spx-key", open: true },
+    h("summary", { class: "spx-summary" }, "Legend"),
+    table,
+  );
   let rows: Row[] = [];
   let specs = "";
 
@@ -58,6 +64,7 @@ export function createLegend(hide: (name: string, hidden: boolean) => void): Leg
         body.replaceChildren(...rows.map((row) => row.element));
       }
       const thinned = traces.some((trace) => trace.thinned);
+      element.classList.toggle("spx-reading", step !== null);
       const at = step === null ? "" : ` ${formatCount(step)}`;
       setText(heading, step === null ? "At step –" : `${thinned ? "Near" : "At"} step${at}`);
       rows.forEach((row, index) => {

@@ -2,11 +2,13 @@
 
 import type { AnyModel } from "@anywidget/types";
 
-import type { ChartTraits, TraceSpec } from "../generated/chart";
+import type { AxisName, ChartTraits, TraceSpec } from "../generated/chart";
 
 export type * from "../generated/chart";
 
 export type ChartModel = AnyModel<ChartTraits>;
+
+export const AXES: AxisName[] = ["steps", "left", "right"];
 
 /** The traits that the picture depends on. */
 export const PICTURED = [

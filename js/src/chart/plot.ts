@@ -1,6 +1,6 @@
-import { h } from "../shared/dom";
-import { fractionOf, valueAt, type Axis } from "./axis";
-import type { Margins } from "./model";
+import { h, setText } from "../shared/dom";
+import { fractionOf, PANES, valueAt, type Axis } from "./axis";
+import type { AxisName, Margins } from "./model";
 
 export interface Gestures {
   /** The pointer is at a step; `null`: it is elsewhere. */
@@ -16,23 +16,31 @@ export interface Gestures {
 
 export interface Plot {
   element: HTMLElement;
-  /** Puts the line of the read-out to a step. */
-  show(axis: Axis, step: number | null): void;
+  /** Names the panes, and puts the line of the read-out to a step. */
+  show(axes: Record<AxisName, Axis>, step: number | null): void;
 }
+
+const CAPTIONED: AxisName[] = ["left", "right", "steps"];
 
 /** Pixels that the pointer has to move before a click is a drag. */
 const LEAST_DRAG = 4;
 
 /** A transparent sheet on the plot of the figure: it takes the pointer and shows the step read. */
-export function createPlot(margins: Margins, gestures: Gestures): Plot {
+export function createPlot(
+  margins: Margins,
+  labels: Record<AxisName, string>,
+  gestures: Gestures,
+): Plot {
   const cursor = h("div", { class: "spx-cursor", hidden: true });
   const brush = h("div", { class: "spx-brush", hidden: true });
-  const element = h("div", { class: "spx-plot" }, brush, cursor);
+  const captions = CAPTIONED.map((name) => h("span", { class: `spx-caption spx-caption-${name}` }));
+  const element = h("div", { class: "spx-plot" }, ...captions, brush, cursor);
+  element.style.setProperty("--spx-pane", `${((1 - PANES.right.to) * 100).toFixed(1)}%`);
   element.style.margin = [margins.top, margins.right, margins.bottom, margins.left]
     .map((pixels) => `${pixels}px`)
     .join(" ");
 
-  let axis: Axis = { log: false, from: 0, to: 1 };
+  let axis: Axis = { log: false, from: 0, to: 1, seen: { from: 0, to: 1 } };
   let began: { fraction: number; x: number; pans: boolean; moved: boolean } | null = null;
 
   const fractionAt = (event: MouseEvent): number => {
@@ -99,8 +107,13 @@ export function createPlot(margins: Margins, gestures: Gestures): Plot {
 
   return {
     element,
-    show(now, step) {
-      axis = now;
+    show(axes, step) {
+      axis = axes.steps;
+      CAPTIONED.forEach((name, index) => {
+        const caption = captions[index];
+        const how = axes[name].log ? ", logarithmic" : "";
+        if (caption) setText(caption, labels[name] + how);
+      });
       const fraction = step === null ? -1 : fractionOf(axis, step);
       cursor.hidden = fraction < 0 || fraction > 1;
       cursor.style.left = percent(fraction);

@@ -1,6 +1,15 @@
 /** What the chart shows at a moment, worked out from the traits. */
 
-import { countAxis, LEAST_COUNT, lossAxis, stepsAxis, type Axis, type Range } from "./axis";
+import {
+  countAxis,
+  inPane,
+  LEAST_COUNT,
+  lossAxis,
+  PANES,
+  stepsAxis,
+  type Axis,
+  type Range,
+} from "./axis";
 import {
   traceName,
   type AxisName,
@@ -46,20 +55,20 @@ export function readScene(get: <K extends keyof Traits>(trait: K) => Traits[K]):
   const all = { from: 1, to: last };
   const [from, to] = get("window") ?? [all.from, all.to];
   const view = { from, to };
-  const values = (axis: AxisName): Range | null =>
-    extent(
-      traces.filter((trace) => trace.spec.axis === axis && !trace.hidden),
-      view,
-      log.includes(axis),
-    );
+  const seen = (axis: AxisName): Trace[] =>
+    traces.filter((trace) => trace.spec.axis === axis && !trace.hidden);
+  // A line that goes below zero would be cut off on a logarithmic axis.
+  const isLog = (axis: AxisName): boolean =>
+    log.includes(axis) && (extent(seen(axis), view, false)?.from ?? 0) >= 0;
+  const values = (axis: AxisName): Range | null => extent(seen(axis), view, isLog(axis));
   return {
     traces,
     all,
     view,
     axes: {
       steps: stepsAxis(view, log.includes("steps")),
-      left: lossAxis(values("left"), log.includes("left")),
-      right: countAxis(values("right"), log.includes("right")),
+      left: inPane(lossAxis(values("left"), isLog("left")), PANES.left),
+      right: inPane(countAxis(values("right"), isLog("right")), PANES.right),
     },
   };
 }
@@ -94,9 +103,11 @@ function extent(traces: Trace[], { from, to }: Range, log: boolean): Range | nul
   return low <= high ? { from: low, to: high } : null;
 }
 
-/** The traces that have a place in the legend: evaluations only once there are some. */
+/** The traces that have a place in the legend, the hard circuit first, once it was measured. */
 export function listed({ traces }: Scene): Trace[] {
-  return traces.filter(({ spec, points }) => !spec.marker || points.x.length > 0);
+  const filled = traces.filter(({ spec, points }) => !spec.marker || points.x.length > 0);
+  const isHard = ({ spec }: Trace): boolean => spec.marker && spec.run === "";
+  return [...filled.filter(isHard), ...filled.filter((trace) => !isHard(trace))];
 }
 
 /** The value of a trace at a step; `null`: it has none there. */

@@ -3,7 +3,7 @@ import { observe } from "../shared/observe";
 import { createControls } from "./controls";
 import { formatCount, formatValue } from "./format";
 import { createLegend } from "./legend";
-import { PICTURED, type ChartModel, type ChartTraits } from "./model";
+import { AXES, PICTURED, type ChartModel, type ChartTraits } from "./model";
 import { createPlot } from "./plot";
 import { createReader } from "./reader";
 import { listed, readScene, valueOf, type Scene } from "./scene";
@@ -55,8 +55,11 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
       look(panned(scene, share));
     },
     reset,
+    quantity(label) {
+      change("quantity", label);
+    },
   });
-  const plot = createPlot(model.get("margins"), {
+  const plot = createPlot(model.get("margins"), model.get("axis_labels"), {
     point(step) {
       pointed = step;
       updateSoon();
@@ -87,8 +90,9 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
     controls.element,
     summary,
     plot.element,
+    legend.element,
     reader.element,
-    h("div", { class: "spx-legend-scroller" }, legend.element),
+    controls.smoothing,
     table.element,
   );
 
@@ -103,10 +107,12 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
     frame = 0;
     scene = readScene((trait) => model.get(trait));
     const step = readStep();
-    plot.show(scene.axes.steps, step);
+    plot.show(scene.axes, step);
     legend.show(scene, step);
     controls.show({
-      log: model.get("log_axes"),
+      log: AXES.filter((name) => scene.axes[name].log),
+      quantities: scene.traces.some(({ spec }) => spec.run) ? model.get("quantities") : [],
+      quantity: model.get("quantity"),
       smoothing: model.get("smoothing"),
       whole: model.get("window") === null,
     });
@@ -121,7 +127,7 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
   };
 
   update();
-  observe(model, PICTURED, updateSoon, signal);
+  observe(model, [...PICTURED, "quantities", "quantity"], updateSoon, signal);
   observe(
     model,
     ["table", "summary"],

@@ -64,14 +64,23 @@ export function createControls(prefix: string, events: ControlEvents): Controls 
     event.preventDefault();
     events.size(next);
   });
-  const typed = (): void => {
+  /** What was typed, as a size that there is; what is no number leaves the size as it is. */
+  const typed = (): number => {
     const value = number.valueAsNumber;
-    if (Number.isFinite(value)) events.size(Math.min(most, Math.max(0, Math.round(value))));
+    return Number.isFinite(value) ? Math.min(most, Math.max(0, Math.round(value))) : size;
   };
-  number.addEventListener("input", typed);
-  number.addEventListener("change", () => {
-    typed();
-    number.value = String(size);
+  const settle = (): void => {
+    const wanted = typed();
+    if (wanted !== size) events.size(wanted);
+    number.value = String(wanted);
+  };
+  number.addEventListener("input", () => {
+    if (Number.isFinite(number.valueAsNumber)) events.size(typed());
+  });
+  number.addEventListener("change", settle);
+  number.addEventListener("keydown", (event) => {
+    // A second Enter is no change any more.
+    if (event.key === "Enter") settle();
   });
 
   const follow = createSwitch("Follow the training", (on) => {

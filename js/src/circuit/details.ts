@@ -50,6 +50,7 @@ export function createDetails(pin: (spot: number, port: Port) => void, unpin: ()
     element,
     show({ graph, circuit, scores, target, edges, pinned, compare }) {
       release.hidden = !pinned;
+      element.dataset.target = String(target !== null);
       if (!target) {
         setText(title, "The circuit");
         setText(words, `${inWords(graph, circuit, compare)} ${HINT}`);

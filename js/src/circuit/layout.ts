@@ -50,9 +50,15 @@ export interface Layout {
  *
  * `shown` holds 1 for the spots that are part of the picture. Blocks without any close up, and
  * heads stay as near to where they would be among all as they have room, so that a small circuit
- * of a large model is a small picture of the same shape.
+ * of a large model is a small picture of the same shape. `fill`: the height that there is room for,
+ * where that is not the picture's own choice.
  */
-export function layOut(graph: Graph, shown: Uint8Array, available: number): Layout {
+export function layOut(
+  graph: Graph,
+  shown: Uint8Array,
+  available: number,
+  fill: number | null = null,
+): Layout {
   const size = available < NARROW_WIDTH ? NARROW : WIDE;
   const blocks = blocksOf(graph);
   const nBoxes = graph.data.boxes.length;
@@ -83,9 +89,13 @@ export function layOut(graph: Graph, shown: Uint8Array, available: number): Layo
   }));
 
   const stack = stackLines(graph, blocks, has);
-  const pitch = clamp(size.height / (stack.top + 0.5), size.min_pitch, size.max_pitch);
   const above = size.box_height / 2 + 4;
   const labels = graph.data.positions ? LABEL_HEIGHT : 0;
+  const wanted =
+    fill === null
+      ? size.height / (stack.top + 0.5)
+      : (fill - above - size.box_height / 2 - 6 - labels) / stack.top;
+  const pitch = clamp(wanted, size.min_pitch, size.max_pitch);
   const height = above + stack.top * pitch + size.box_height / 2 + 6 + labels;
   const yOf = (line: number): number => above + (stack.top - line) * pitch;
 

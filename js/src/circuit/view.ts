@@ -49,6 +49,8 @@ export function createView(
   let circuit: Circuit = topCircuit(graph, order, 0);
   let layout: Layout | null = null;
   let available = 0;
+  let fill: number | null = null;
+  let laidOutFor: number | null = null;
   let pointed: number | null = null;
   let focused: number | null = null;
 
@@ -237,9 +239,12 @@ export function createView(
   const takeLayout = (): void => {
     const wanted = wantedSpots();
     const same =
-      layout?.available === available && layout.shown.every((one, spot) => one === wanted[spot]);
+      layout?.available === available &&
+      laidOutFor === fill &&
+      layout.shown.every((one, spot) => one === wanted[spot]);
     if (same) return;
-    layout = layOut(graph, wanted, available);
+    layout = layOut(graph, wanted, available, fill);
+    laidOutFor = fill;
     picture.place(layout, graph.data.positions);
     nodes.place(layout);
   };
@@ -317,8 +322,12 @@ export function createView(
   };
 
   const sizes = new ResizeObserver(() => {
-    if (scroller.clientWidth === available) return;
+    // Beside the chart the picture has the height that is left; alone it takes what it needs.
+    const fills = getComputedStyle(scroller).getPropertyValue("--spc-fill") === "1";
+    const height = fills ? scroller.clientHeight : null;
+    if (scroller.clientWidth === available && height === fill) return;
     available = scroller.clientWidth;
+    fill = height;
     invalidate(Stage.Layout);
   });
   sizes.observe(scroller);

@@ -68,8 +68,12 @@ export type ChartTraits = {
   /** The chart in words. */
   summary: string;
   table: Table;
-  /** The axes that are logarithmic. */
+  /** The axes that are logarithmic; none is while a value on it is below zero. */
   log_axes: AxisName[];
+  /** What can be seen of earlier runs, by the label of its line. */
+  quantities: string[];
+  /** What is seen of earlier runs. */
+  quantity: string;
   /** Weight of what came before in the moving average; 0: no smoothing. */
   smoothing: number;
   /** The first and the last step in view; `None`: all. */

@@ -90,7 +90,7 @@ export type Outlook = {
 };
 
 /** What the panel shows of the hard circuit on the validation data. */
-export type HeldOut = {
+export type Validation = {
   /** The last evaluation in words; where there is no validation data, that. */
   last: string;
   last_step: number | null;
@@ -109,9 +109,23 @@ export type RunData = {
   /** To the run before it, in words: `since Run 1: Lambda 10 → 3`; empty for the first. */
   differences: string;
   shown: boolean;
+  colour: string;
+  /** In its hard circuit at the end. */
+  edges: number;
+  /** Of its hard circuit at the last evaluation. */
+  faithfulness: number | null;
+  /** What that is measured as, such as `KL divergence`. */
+  target: string;
 };
 
-export type Command = "start" | "pause" | "resume" | "stop" | "step" | "reset" | "overwrite" | "keep" | "evaluate" | "restore_best" | "estimate";
+/** One tab of the cockpit. */
+export type Tab = {
+  /** A tab that is no part of the panel is a widget beside it, of the class `sp-tab-<name>`. */
+  name: string;
+  label: string;
+};
+
+export type Command = "start" | "pause" | "resume" | "stop" | "step" | "reset" | "overwrite" | "keep" | "evaluate" | "restore_best" | "estimate" | "code";
 
 /** The traits of the Python `ControlPanel`. */
 export type PanelTraits = {
@@ -131,12 +145,12 @@ export type PanelTraits = {
   /** The preset that the fields follow, or `custom`. */
   preset: string;
   outlook: Outlook;
-  held_out: HeldOut;
+  validation: Validation;
   /** The finished runs, oldest first. */
   runs: RunData[];
   /** How the settings differ from the last finished run; empty: there is none. */
   since_last_run: string;
-  /** The Python that repeats the run. */
+  /** The Python that repeats the run, as it was when the browser last asked for it. */
   code: string;
   /** The name that the scores are saved under. */
   save_as: string;
@@ -144,6 +158,10 @@ export type PanelTraits = {
   save_as_problem: string;
   /** A question answered by the commands `overwrite` and `keep`; empty: nothing is asked. */
   overwrite_prompt: string;
+  /** In the order of the page. A tab appears when there is something in it. */
+  tabs: Tab[];
+  /** The name of the tab in view. */
+  tab: string;
   /** A note on when clicks take effect; empty: at once. */
   responsive: string;
 };

@@ -1,5 +1,4 @@
 import { h, setText } from "../shared/dom";
-import { createSection } from "./section";
 
 const COPIED = "Copied.";
 const SELECTED = "The browser did not allow it. The text is selected: copy it with the keyboard.";
@@ -7,10 +6,15 @@ const SELECTED = "The browser did not allow it. The text is selected: copy it wi
 export interface CodeView {
   element: HTMLElement;
   show(code: string): void;
+  /** What was asked for is there. */
+  arrived(): void;
 }
 
-/** The Python that repeats the run, to read and to copy. */
-export function createCode(): CodeView {
+/**
+ * The Python that repeats the run, to read and to copy. It is written when somebody wants it:
+ * `ask` sends for it.
+ */
+export function createCode(ask: () => void): CodeView {
   const text = h("textarea", {
     class: "sp-code",
     readonly: true,
@@ -20,23 +24,29 @@ export function createCode(): CodeView {
   });
   const button = h("button", { type: "button", class: "sp-button" }, "Copy as code");
   const outcome = h("span", { class: "sp-outcome", "aria-live": "polite" });
+  let copying = false;
   button.addEventListener("click", () => {
-    void copy(text).then((copied) => {
-      setText(outcome, copied ? COPIED : SELECTED);
-    });
+    copying = true;
+    ask();
   });
-  const { element } = createSection(
-    "Code",
-    {},
-    h("div", { class: "sp-row" }, button, outcome),
-    text,
-  );
   return {
-    element,
+    element: h(
+      "div",
+      { class: "sp-section-body" },
+      h("div", { class: "sp-row" }, button, outcome),
+      text,
+    ),
     show(code) {
       if (text.value === code) return;
       text.value = code;
       setText(outcome, "");
+    },
+    arrived() {
+      if (!copying) return;
+      copying = false;
+      void copy(text).then((copied) => {
+        setText(outcome, copied ? COPIED : SELECTED);
+      });
     },
   };
 }

@@ -27,6 +27,8 @@ export const COMMANDS_IN: Record<State, readonly Command[]> = {
 export interface Controls {
   element: HTMLElement;
   update(state: State): void;
+  /** Brings the keyboard to the first button that can be pressed. */
+  focus(): void;
 }
 
 /** The row of buttons. */
@@ -46,6 +48,9 @@ export function createControls(send: (command: Command) => void): Controls {
       { class: "sp-buttons", role: "group", "aria-label": "Training" },
       ...buttons.map(({ button }) => button),
     ),
+    focus() {
+      buttons.find(({ availability }) => availability.available)?.button.focus();
+    },
     update(state) {
       const commands = COMMANDS_IN[state];
       for (const { command, button, availability } of buttons) {

@@ -16,13 +16,16 @@ import {
   sendMethod,
   sendPreset,
   sendRunEdit,
+  sendSave,
   type Command,
   type PanelTraits,
 } from "./model";
+import { createKeeping } from "./keeping";
 import { createRuns } from "./runs";
 import { createSaving } from "./saving";
 import { createSettings } from "./settings";
 import { createStatus } from "./status";
+import { createTabs } from "./tabs";
 
 function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const prefix = uniquePrefix();
@@ -36,6 +39,17 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   const note = h("p", { class: "sp-note" });
   const validation = createValidation(send);
   const documentation = createDocumentation();
+  const saving = createSaving(
+    prefix,
+    (name) => {
+      model.set("save_as", name);
+      model.save_changes();
+    },
+    send,
+    () => {
+      controls.focus();
+    },
+  );
   const settings = createSettings(
     prefix,
     (name, value) => {
@@ -54,18 +68,34 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       send("estimate");
     },
     documentation,
+    saving.field,
   );
-  const runs = createRuns((number, change) => {
-    sendRunEdit(model, number, change);
+  const runs = createRuns(
+    (number, change) => {
+      sendRunEdit(model, number, change);
+    },
+    () => {
+      tabs.focus("runs");
+    },
+  );
+  const code = createCode(() => {
+    send("code");
   });
-  const code = createCode();
-  const saving = createSaving(
+  const tabs = createTabs(
     prefix,
+    {
+      settings: settings.element,
+      runs: runs.element,
+      code: code.element,
+      export: createKeeping((folder) => {
+        sendSave(model, folder);
+      }),
+    },
     (name) => {
-      model.set("save_as", name);
+      if (model.get("tab") === name) return;
+      model.set("tab", name);
       model.save_changes();
     },
-    send,
   );
 
   const panel = h(
@@ -73,28 +103,33 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     { class: "sp-panel", role: "region", "aria-label": "Subnetwork Probing" },
     h(
       "div",
-      { class: "sp-layout" },
+      { class: "sp-head" },
       h(
         "div",
-        { class: "sp-header" },
-        h("span", { class: "sp-title", "aria-hidden": "true" }, "Subnetwork Probing"),
+        { class: "sp-head-parts" },
         controls.element,
+        status.line,
+        status.progress,
+        status.alert,
+        saving.question,
+        note,
+        diagnosis.element,
+        validation.element,
       ),
-      note,
-      status.element,
-      diagnosis.element,
-      validation.element,
-      settings.element,
-      saving.element,
-      runs.element,
-      code.element,
     ),
+    ...tabs.elements,
   );
   el.append(panel);
+  const told = (message: { type?: unknown }): void => {
+    if (message.type === "code") code.arrived();
+  };
+  model.on("msg:custom", told);
   followKernel(el, panel, signal);
   signal.addEventListener(
     "abort",
     () => {
+      model.off("msg:custom", told);
+      tabs.close();
       panel.remove();
       documentation.close();
     },
@@ -129,23 +164,29 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["diagnosis", "outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
+    ["diagnosis", "outlook", "validation", "runs", "since_last_run", "code", "responsive"],
     () => {
       diagnosis.show(model.get("diagnosis"));
       settings.showOutlook(model.get("outlook"));
-      validation.update(model.get("held_out"));
+      validation.update(model.get("validation"));
       runs.show(model.get("runs"));
       runs.showDifferences(model.get("since_last_run"));
       code.show(model.get("code"));
+      tabs.count("runs", model.get("runs").length);
       setText(note, model.get("responsive"));
     },
     signal,
   );
+  // Code is written only while somebody reads it, and then once for every state.
+  let askedFor = "";
   observe(
     model,
-    ["overwrite_prompt"],
+    ["tabs", "tab", "status"],
     () => {
-      saving.ask(model.get("overwrite_prompt"));
+      tabs.show(model.get("tabs"), model.get("tab"));
+      const wanted = model.get("tab") === "code" ? model.get("status").state : "";
+      if (wanted && wanted !== askedFor) send("code");
+      askedFor = wanted;
     },
     signal,
   );
@@ -159,8 +200,9 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   );
   observe(
     model,
-    ["save_as", "save_as_problem"],
+    ["save_as", "save_as_problem", "overwrite_prompt"],
     () => {
+      saving.ask(model.get("overwrite_prompt"));
       saving.show(model.get("save_as"), model.get("save_as_problem"));
     },
     signal,

@@ -40,6 +40,11 @@ export function sendRunEdit(model: PanelModel, number: number, change: RunEdit):
   model.send({ type: "run", number, ...change });
 }
 
+/** Asks Python to save everything into a folder. */
+export function sendSave(model: PanelModel, folder: string): void {
+  model.send({ type: "save", folder });
+}
+
 /** Whether a run is under way, so that its parameters are fixed. */
 export function isUnderWay(state: State): boolean {
   return ACTIVE.includes(state);

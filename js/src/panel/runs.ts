@@ -1,6 +1,6 @@
 import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import type { RunData, RunEdit } from "./model";
-import { createSection } from "./section";
+import { createScatter } from "./scatter";
 
 const NONE = "Reset keeps the finished run here, to compare the next one with it.";
 
@@ -16,22 +16,32 @@ interface Row {
   show(run: RunData, index: number): void;
 }
 
-/** The finished runs: which of them the chart shows, what they are called, how they differ. */
-export function createRuns(edit: (number: number, change: RunEdit) => void): RunsView {
+/**
+ * The finished runs: which of them the chart shows, what they are called, how they differ.
+ * `leave`: called before a row vanishes under the keyboard.
+ */
+export function createRuns(
+  edit: (number: number, change: RunEdit) => void,
+  leave: () => void,
+): RunsView {
   const list = h("ul", { class: "sp-runs" });
   const hint = h("p", { class: "sp-help" }, NONE);
   const now = h("p", { class: "sp-run-now" });
-  const section = createSection("Runs", {}, list, now, hint);
+  const scatter = createScatter();
   const rows = new Map<number, Row>();
 
   return {
-    element: section.element,
+    element: h(
+      "div",
+      { class: "sp-compare" },
+      h("div", { class: "sp-section-body" }, list, now, hint),
+      scatter.element,
+    ),
     show(runs) {
-      const summary = section.element.querySelector("summary");
+      scatter.show(runs);
       for (const [number, row] of rows) {
         if (runs.some((run) => run.number === number)) continue;
-        // The button vanishes under the keyboard.
-        if (hasFocus(row.element)) summary?.focus();
+        if (hasFocus(row.element)) leave();
         row.element.remove();
         rows.delete(number);
       }
@@ -46,7 +56,6 @@ export function createRuns(edit: (number: number, change: RunEdit) => void): Run
           list.insertBefore(row.element, list.children[index] ?? null);
         }
       });
-      section.setTitle(runs.length ? `Runs (${runs.length})` : "Runs");
       hint.hidden = runs.length > 0;
     },
     showDifferences(text) {
@@ -57,6 +66,7 @@ export function createRuns(edit: (number: number, change: RunEdit) => void): Run
 
 function createRow(number: number, edit: (number: number, change: RunEdit) => void): Row {
   const shown = h("input", { type: "checkbox", class: "sp-checkbox" });
+  const colour = h("span", { class: "sp-run-colour", "aria-hidden": "true" });
   const name = h("input", {
     type: "text",
     class: "sp-input sp-run-name",
@@ -92,7 +102,7 @@ function createRow(number: number, edit: (number: number, change: RunEdit) => vo
     element: h(
       "li",
       { class: "sp-run-row" },
-      shown,
+      h("span", { class: "sp-run-shown" }, shown, colour),
       name,
       h(
         "span",
@@ -106,6 +116,7 @@ function createRow(number: number, edit: (number: number, change: RunEdit) => vo
     remove,
     show(run, index) {
       shown.checked = run.shown;
+      colour.style.background = run.colour;
       if (latest !== run.name || !hasFocus(name)) name.value = run.name;
       latest = run.name;
       setText(result, run.result);

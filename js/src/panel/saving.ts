@@ -12,22 +12,26 @@ const SAVE_AS: FieldSpec = {
 };
 
 export interface Saving {
-  element: HTMLElement;
+  field: HTMLElement;
+  question: HTMLElement;
   show(name: string, problem: string): void;
   /** Asks whether to overwrite; an empty text: nothing is asked. */
   ask(prompt: string): void;
 }
 
-/** The name that the scores are saved under, and the question before something is overwritten. */
+/**
+ * The name that the scores are saved under, and the question before something is overwritten.
+ * `leave`: called before the question vanishes under the keyboard.
+ */
 export function createSaving(
   idPrefix: string,
   commit: (name: string) => void,
   answer: (command: "overwrite" | "keep") => void,
+  leave: () => void,
 ): Saving {
   const field = createField(SAVE_AS, `${idPrefix}-save-as`, (value) => {
     commit(String(value));
   });
-  const input = field.element.querySelector("input");
   const question = h("span", { id: `${idPrefix}-question`, class: "sp-question" });
   const choice = (command: "overwrite" | "keep", label: string): HTMLButtonElement => {
     const button = h("button", { type: "button", class: "sp-button" }, label);
@@ -45,20 +49,15 @@ export function createSaving(
   choices.hidden = true;
 
   return {
-    element: h(
-      "div",
-      { class: "sp-saving" },
-      field.element,
-      // The live region stays in the page, so that a question that appears in it is read out.
-      h("div", { class: "sp-prompt", "aria-live": "polite" }, question, choices),
-    ),
+    field: field.element,
+    // The live region stays in the page, so that a question that appears in it is read out.
+    question: h("div", { class: "sp-prompt", "aria-live": "polite" }, question, choices),
     show(name, problem) {
       field.show(name);
       field.showProblem(problem);
     },
     ask(prompt) {
-      // The buttons vanish under the keyboard; the name is where a person would go on.
-      if (!prompt && hasFocus(choices)) input?.focus();
+      if (!prompt && hasFocus(choices)) leave();
       setText(question, prompt);
       choices.hidden = !prompt;
     },

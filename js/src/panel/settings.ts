@@ -1,10 +1,9 @@
 import { createAvailability } from "../shared/availability";
-import { h, setText } from "../shared/dom";
+import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import type { Documentation } from "./documentation";
 import { createField, type FieldView } from "./field";
 import { createMethodChoice } from "./method";
 import type { FieldSpec, MethodOption, Option, Outlook, Value } from "./model";
-import { createSection } from "./section";
 
 const HELP_HINT =
   "Point at a setting, or move to it, to read what it does. Arrow keys change a number.";
@@ -26,7 +25,10 @@ export interface Settings {
 
 const CUSTOM: Option = { value: "custom", label: "Custom" };
 
-/** One field per parameter, in two groups, with a line that explains the one in view. */
+/**
+ * One field per parameter, in two groups, with a line that explains the one in view; while a run is
+ * under way only a line of what is set, and what may be changed. `saveAs`: one more field.
+ */
 export function createSettings(
   idPrefix: string,
   commit: (name: string, value: string | boolean) => void,
@@ -34,6 +36,7 @@ export function createSettings(
   choosePreset: (name: string) => void,
   askForEstimate: () => void,
   documentation: Documentation,
+  saveAs: HTMLElement,
 ): Settings {
   const main = h("div", { class: "sp-grid" });
   const more = h("div", { class: "sp-grid" });
@@ -67,16 +70,35 @@ export function createSettings(
     h("label", { for: preset.id, class: "sp-label" }, "Preset"),
     preset,
   );
-  const { element } = createSection(
-    "Settings",
-    { open: true },
+  const line = h("span", { class: "sp-set" });
+  const unfold = h("button", { type: "button", class: "sp-button" });
+  const row = h("div", { class: "sp-set-row" }, unfold, line);
+  const element = h(
+    "div",
+    { class: "sp-settings" },
+    row,
     ...method.elements,
     presetField,
     main,
     details,
     help,
-    h("div", { class: "sp-row" }, outlook, estimate),
+    h("div", { class: "sp-row sp-outlook-row" }, outlook, estimate),
   );
+  saveAs.dataset.live = "true";
+  let locked = false;
+  let folded = false;
+  const fold = (next: boolean): void => {
+    folded = next;
+    element.dataset.folded = String(folded);
+    row.hidden = !locked;
+    setText(unfold, folded ? "All settings" : "Fewer settings");
+    setAttribute(unfold, "aria-expanded", String(!folded));
+    // One value among its like that is set may not be seen at all.
+    setAttribute(line, "title", line.textContent);
+  };
+  unfold.addEventListener("click", () => {
+    fold(!folded);
+  });
 
   let fields: { spec: FieldSpec; view: FieldView }[] = [];
   let built = "";
@@ -90,6 +112,16 @@ export function createSettings(
   };
   const root = (): Document | ShadowRoot => element.getRootNode() as Document | ShadowRoot;
   explain(null);
+  fold(false);
+
+  let shown: Record<string, Value> = {};
+  let title = "";
+  const showLine = (): void => {
+    const set = fields
+      .filter(({ spec }) => (spec.group ?? "main") === "main" && !spec.live && !spec.unavailable)
+      .map(({ spec }) => `${spec.label} ${inWords(spec, shown[spec.name] ?? spec.value)}`);
+    setText(line, [title, ...set].join(" · "));
+  };
   element.addEventListener("focusin", (event) => {
     explain(event.target);
   });
@@ -124,28 +156,38 @@ export function createSettings(
         fields
           .filter(({ spec }) => (spec.group ?? "main") === group)
           .map(({ view }) => view.element);
-      main.replaceChildren(...elements("main"));
+      for (const { spec, view } of fields) view.element.dataset.live = String(spec.live);
+      main.replaceChildren(...elements("main"), saveAs);
       more.replaceChildren(...elements("more"));
       details.hidden = more.childElementCount === 0;
       explain(root().activeElement);
     },
     show(values) {
       for (const { spec, view } of fields) view.show(values[spec.name] ?? spec.value);
+      shown = values;
+      showLine();
     },
     showProblems(problems) {
       for (const { spec, view } of fields) {
         const problem = problems[spec.name] ?? "";
         view.showProblem(problem);
-        if (problem) element.open = true;
+        if (problem && !spec.live) fold(false);
         if (problem && spec.group === "more") details.open = true;
       }
     },
-    setLocked(locked) {
+    setLocked(next) {
+      if (next !== locked) {
+        locked = next;
+        // Whoever is in the middle of a field keeps it in view.
+        fold(locked && !hasFocus(element));
+      }
       for (const { spec, view } of fields) view.setAvailable(!locked || spec.live);
       presetAvailability.set(!locked);
     },
     showMethods(methods, chosen) {
       method.show(methods, chosen);
+      title = methods.find(({ value }) => value === chosen)?.label ?? "";
+      showLine();
     },
     showPresets(presets, chosen) {
       presetField.hidden = presets.length === 0;
@@ -162,4 +204,11 @@ export function createSettings(
       estimateAvailability.set(idle);
     },
   };
+}
+
+/** What a field holds, as a person reads it. */
+function inWords({ options, placeholder, kind }: FieldSpec, value: Value): string {
+  if (kind === "checkbox") return value === true ? "on" : "off";
+  const chosen = options?.find((option) => option.value === value)?.label ?? String(value);
+  return chosen || (placeholder ?? "");
 }

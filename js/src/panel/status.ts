@@ -5,12 +5,13 @@ import type { Status } from "./model";
 const UNKNOWN = "–";
 
 /** The numbers of the status line, in order. */
-const FACTS: readonly { label: string; read: (status: Status) => string }[] = [
+const FACTS: readonly { label: string; more?: string; read: (status: Status) => string }[] = [
   { label: "step", read: (s) => outOf(s.step, s.n_steps) },
   { label: "epoch", read: (s) => outOf(s.epoch, s.epochs) },
   { label: "loss", read: (s) => (s.loss === null ? UNKNOWN : formatLoss(s.loss)) },
   {
-    label: "edges in the circuit",
+    label: "edges",
+    more: "in the circuit",
     read: (s) => (s.edges === null ? UNKNOWN : outOf(s.edges, s.n_edges)),
   },
   {
@@ -25,15 +26,19 @@ function outOf(count: number, total: number): string {
 }
 
 export interface StatusView {
-  element: HTMLElement;
+  /** The state, the numbers and a sentence. */
+  line: HTMLElement;
+  progress: HTMLElement;
+  alert: HTMLElement;
   update(status: Status): void;
 }
 
 /** The status line, the progress bar and, after a failure, the error. */
 export function createStatus(): StatusView {
   const state = h("span", { class: "sp-state" });
-  const facts = FACTS.map(({ label, read }) => ({
+  const facts = FACTS.map(({ label, more, read }) => ({
     label,
+    ...(more === undefined ? {} : { more }),
     read,
     value: h("span", { class: "sp-fact-value" }),
   }));
@@ -41,20 +46,29 @@ export function createStatus(): StatusView {
   const line = h(
     "div",
     { class: "sp-status", role: "status" },
-    state,
     h(
       "div",
-      // The numbers change ten times a second: they are read out together with a change of
-      // state or a message, and otherwise only when the person asks for them.
-      { class: "sp-facts", "aria-live": "off" },
-      ...facts.map(({ label, value }) =>
-        h(
-          "span",
-          { class: "sp-fact" },
-          h("span", { class: "sp-hidden" }, ", "),
-          h("span", { class: "sp-fact-label" }, label),
-          " ",
-          value,
+      { class: "sp-line" },
+      state,
+      h(
+        "div",
+        // The numbers change ten times a second: they are read out together with a change of
+        // state or a message, and otherwise only when the person asks for them.
+        { class: "sp-facts", "aria-live": "off" },
+        ...facts.map(({ label, more = "", value }) =>
+          h(
+            "span",
+            { class: `sp-fact sp-fact-${label.replace(" ", "-")}` },
+            h("span", { class: "sp-hidden" }, ", "),
+            h(
+              "span",
+              { class: "sp-fact-label" },
+              label,
+              ...(more ? [h("span", { class: "sp-hidden" }, ` ${more}`)] : []),
+            ),
+            " ",
+            value,
+          ),
         ),
       ),
     ),
@@ -76,13 +90,9 @@ export function createStatus(): StatusView {
   const alert = h("div", { class: "sp-alert", role: "alert" });
 
   return {
-    element: h(
-      "div",
-      { class: "sp-run" },
-      line,
-      h("div", { class: "sp-progress-row" }, track, progressText),
-      alert,
-    ),
+    line,
+    progress: h("div", { class: "sp-progress-row" }, track, progressText),
+    alert,
     update(status) {
       const failed = status.state === "failed";
       setText(state, status.state);

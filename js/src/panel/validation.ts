@@ -1,11 +1,11 @@
 import { createAvailability } from "../shared/availability";
 import { h, setText } from "../shared/dom";
 import { formatCount } from "./format";
-import type { Command, HeldOut } from "./model";
+import type { Command, Validation } from "./model";
 
 export interface ValidationView {
   element: HTMLElement;
-  update(shown: HeldOut): void;
+  update(shown: Validation): void;
 }
 
 /** What the hard circuit does on the validation data, and how to get the best one back. */

@@ -4,7 +4,8 @@ import { h } from "./dom";
 const DISCONNECTED = "jupyter-widgets-disconnected";
 
 const NO_KERNEL =
-  "No kernel is behind this widget: it shows its last state. Run its cell to work with it.";
+  "No kernel is behind this widget: it shows its last state, and no variable holds its scores. " +
+  "Run its cell to work with it.";
 
 /**
  * Makes `root` read-only for as long as the view in `el` has no kernel: in a saved notebook that

@@ -84,6 +84,8 @@ export const TRAITS: ChartTraits = {
   smoothing: 0,
   window: null,
   hidden: [],
+  quantities: ["Hard circuit", "Loss", "Edges"],
+  quantity: "Loss",
 };
 
 /** The models of bqplot in the page: what was put into each, and how often. */

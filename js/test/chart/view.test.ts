@@ -70,12 +70,12 @@ describe("the legend", () => {
     expect(view.legend()[1]).toEqual(["Loss", "–", "–", ""]);
   });
 
-  it("has a row for evaluations once there are some", async () => {
+  it("begins with the hard circuit once it was measured", async () => {
     const view = await openChart({ traces: [LOSS, EDGES, HARD], still: [data([])] });
     expect(view.legend()).toHaveLength(3);
     view.model.set("still", [data([[20, 0.5]])]);
     await drawn();
-    expect(view.legend()[3]?.slice(0, 2)).toEqual(["Hard circuit", "0.5000"]);
+    expect(view.legend()[1]?.slice(0, 2)).toEqual(["Hard circuit", "0.5000"]);
   });
 
   it("reads all lines at the step under the pointer", async () => {
@@ -96,10 +96,10 @@ describe("the legend", () => {
     const step = Number(/At step (\d+)/.exec(rows[0]?.[3] ?? "")?.[1]);
     expect(step).toBeGreaterThan(48);
     expect(step).toBeLessThan(53);
-    expect(Number(rows[1]?.[3])).toBeCloseTo(100 / step, 2);
-    expect(rows[2]?.[3]).toBe(String(200 - step));
-    // The last evaluation before it, and a run that had ended.
-    expect(rows[3]?.[3]).toBe("0.5000");
+    // The last evaluation before it, and at the end a run that had ended.
+    expect(rows[1]?.[3]).toBe("0.5000");
+    expect(Number(rows[2]?.[3])).toBeCloseTo(100 / step, 2);
+    expect(rows[3]?.[3]).toBe(String(200 - step));
     expect(rows[4]?.[3]).toBe("–");
     pointer(view, "pointerleave", 500);
     await drawn();
@@ -165,6 +165,31 @@ describe("the controls", () => {
     expect(view.button("Reset view").getAttribute("aria-disabled")).toBe("true");
   });
 
+  it("offer one quantity of earlier runs at a time, once there are some", async () => {
+    const view = await openChart();
+    const select = view.el.querySelector<HTMLSelectElement>(".spx-select");
+    expect(select?.closest("[hidden]")).not.toBeNull();
+    view.model.set("traces", [LOSS, EDGES, OLD_LOSS]);
+    view.model.set("still", [data([[1, 3]])]);
+    await drawn();
+    expect(select?.closest("[hidden]")).toBeNull();
+    expect([...(select?.options ?? [])].map(({ text }) => text)).toEqual([
+      "Hard circuit",
+      "Loss",
+      "Edges",
+    ]);
+    if (!select) return;
+    select.value = "Edges";
+    select.dispatchEvent(new Event("change"));
+    expect(view.model.get("quantity")).toBe("Edges");
+  });
+
+  it("names the panes, and says which is logarithmic", async () => {
+    const view = await openChart({ log_axes: ["left"] });
+    const captions = [...view.el.querySelectorAll(".spx-caption")].map((each) => each.textContent);
+    expect(captions).toEqual(["Loss and its terms, logarithmic", "Edges in the circuit", "Step"]);
+  });
+
   it("leave their keys to themselves", async () => {
     const view = await openChart();
     for (const label of ["Smoothing", "Read at step"]) {
@@ -228,9 +253,9 @@ describe("the plot", () => {
 });
 
 describe("the table", () => {
-  it("holds the figures once it is opened, and keeps its rows", async () => {
+  it("holds the numbers once it is opened, and keeps its rows", async () => {
     const view = await openChart();
-    const details = view.el.querySelector("details");
+    const details = view.el.querySelector<HTMLDetailsElement>(".spx-data");
     if (!details) throw new Error("There is no table.");
     const rows = (): string[] =>
       [...details.querySelectorAll("tr")].map((row) =>

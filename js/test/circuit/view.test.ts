@@ -155,6 +155,11 @@ describe("the number of edges", () => {
     expect(view.model.get("n_edges")).toBe(46);
     enter(box, "-1");
     expect(view.model.get("n_edges")).toBe(0);
+    box.focus();
+    box.value = "-5";
+    press(box, "Enter");
+    settle();
+    expect(box.value).toBe("0");
   });
 
   it("follows the training until a person chooses, and again when asked", () => {

@@ -44,11 +44,11 @@ describe("the question before something is overwritten", () => {
     ]);
   });
 
-  it("leaves the keyboard at the name when it goes", () => {
+  it("leaves the keyboard at what can be pressed next when it goes", () => {
     const view = openPanel({ overwrite_prompt: prompt });
     view.button("Keep").focus();
     view.model.set("overwrite_prompt", "");
-    expect(document.activeElement).toBe(view.control("Save scores as"));
+    expect(document.activeElement).toBe(view.button("Start"));
     expect(view.el.textContent).not.toContain(prompt);
   });
 });

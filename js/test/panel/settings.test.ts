@@ -144,10 +144,10 @@ describe("a problem", () => {
 
   it("unfolds the group that it is in", () => {
     const view = openPanel();
-    const groups = [...view.el.querySelectorAll<HTMLDetailsElement>("details:has(.sp-grid)")];
-    for (const group of groups) group.open = false;
+    const group = view.el.querySelector<HTMLDetailsElement>("details:has(.sp-grid)");
+    expect(group?.open).toBe(false);
     view.model.set("problems", { mask_fn: "wanted another" });
-    expect(groups.map(({ open }) => open)).toEqual([true, true]);
+    expect(group?.open).toBe(true);
   });
 });
 
@@ -168,6 +168,33 @@ describe("while a run is under way", () => {
       expect(FIELDS.some(({ label }) => view.control(label).disabled)).toBe(false);
     },
   );
+
+  it("the settings fold to a line of what is set and what may be changed", () => {
+    const view = openPanel();
+    const settings = view.el.querySelector<HTMLElement>(".sp-settings");
+    const line = (): string | null | undefined =>
+      settings?.querySelector(".sp-set-row:not([hidden]) .sp-set")?.textContent;
+    expect(settings?.dataset.folded).toBe("false");
+    expect(line()).toBeUndefined();
+
+    view.model.set("status", RUNNING);
+    expect(settings?.dataset.folded).toBe("true");
+    expect(line()).toBe("Subnetwork probing · Epochs 20 · Circuit size as few as possible");
+    view.button("All settings").click();
+    expect(settings?.dataset.folded).toBe("false");
+    view.button("Fewer settings").click();
+    expect(settings?.dataset.folded).toBe("true");
+
+    view.model.set("status", { ...RUNNING, state: "done" });
+    expect(settings?.dataset.folded).toBe("false");
+  });
+
+  it("a field in which somebody is stays in view", () => {
+    const view = openPanel();
+    view.control("Epochs").focus();
+    view.model.set("status", RUNNING);
+    expect(view.el.querySelector<HTMLElement>(".sp-settings")?.dataset.folded).toBe("false");
+  });
 
   it("an edit that came too late is taken back", () => {
     const view = openPanel();

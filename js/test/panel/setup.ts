@@ -16,6 +16,20 @@ Object.assign(URL, {
   revokeObjectURL: (address: string) => blobs.delete(address),
 });
 
+Object.assign(globalThis, {
+  ResizeObserver: class implements ResizeObserver {
+    observe(): void {
+      // In jsdom nothing has a size.
+    }
+    unobserve(): void {
+      // As above.
+    }
+    disconnect(): void {
+      // As above.
+    }
+  },
+});
+
 const FIELD: Field = {
   name: "",
   label: "",
@@ -87,6 +101,12 @@ export const PRESETS = [
   { value: "ioi", label: "IOI" },
 ];
 
+export const TABS = [
+  { name: "settings", label: "Settings" },
+  { name: "runs", label: "Runs" },
+  { name: "code", label: "Code" },
+];
+
 export const IDLE: Status = {
   state: "idle",
   step: 0,
@@ -138,7 +158,7 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
     diagnosis: [],
-    held_out: {
+    validation: {
       last: "not measured yet",
       last_step: null,
       best: "",
@@ -152,6 +172,8 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     save_as: "prune_scores",
     save_as_problem: "",
     overwrite_prompt: "",
+    tabs: TABS,
+    tab: "settings",
     responsive: "",
     ...traits,
   });

@@ -20,7 +20,7 @@ describe("the status line", () => {
     expect(view.role("status").textContent).toContain("loss –");
   });
 
-  it("counts in place, without rebuilding what is around the figures", () => {
+  it("counts in place, without rebuilding what is around the numbers", () => {
     const view = openPanel({ status: RUNNING });
     const before = [...view.el.querySelectorAll("*")];
     view.model.set("status", { ...RUNNING, step: 124, loss: 1.2, progress: 0.31 });
@@ -30,9 +30,9 @@ describe("the status line", () => {
 
   it("announces a change of state but not the counting", () => {
     const view = openPanel({ status: RUNNING });
-    const figures = view.role("status").querySelector('[aria-live="off"]');
-    expect(figures?.textContent).toContain("step 123");
-    expect(figures?.textContent).not.toContain("running");
+    const numbers = view.role("status").querySelector('[aria-live="off"]');
+    expect(numbers?.textContent).toContain("step 123");
+    expect(numbers?.textContent).not.toContain("running");
   });
 
   it("shows the message of the kernel", () => {

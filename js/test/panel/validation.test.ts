@@ -18,7 +18,7 @@ const NOTHING = {
 describe("the hard circuit on the validation data", () => {
   it("is told in words", () => {
     const view = openPanel({ status: RUNNING });
-    view.model.set("held_out", {
+    view.model.set("validation", {
       last: "31 edges, KL divergence 0.1",
       last_step: 4000,
       best: "29 edges, KL divergence 0.09",
@@ -32,10 +32,10 @@ describe("the hard circuit on the validation data", () => {
   });
 
   it("leaves the room of the best one to a sentence while there is none", () => {
-    const view = openPanel({ held_out: NOTHING });
+    const view = openPanel({ validation: NOTHING });
     const [last, best] = view.el.querySelectorAll<HTMLElement>(".sp-validation .sp-fact");
     expect([last?.hidden, best?.hidden]).toEqual([false, true]);
-    view.model.set("held_out", { ...NOTHING, best: "29 edges", best_step: 20 });
+    view.model.set("validation", { ...NOTHING, best: "29 edges", best_step: 20 });
     expect(best?.hidden).toBe(false);
   });
 
@@ -43,9 +43,9 @@ describe("the hard circuit on the validation data", () => {
     ["Evaluate now", "evaluate", "can_evaluate"],
     ["Restore best", "restore_best", "can_restore"],
   ] as const)("%s is there when it can be done", (name, command, permission) => {
-    const view = openPanel({ held_out: NOTHING });
+    const view = openPanel({ validation: NOTHING });
     expect(view.button(name).disabled).toBe(true);
-    view.model.set("held_out", { ...NOTHING, [permission]: true });
+    view.model.set("validation", { ...NOTHING, [permission]: true });
     view.button(name).click();
     expect(view.model.send.mock.calls).toEqual([[{ type: "command", command }]]);
   });

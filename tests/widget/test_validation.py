@@ -1,4 +1,4 @@
-"""Held-out evaluation from the panel and from code, and the way back to the best masks."""
+"""Validation from the panel and from code, and the way back to the best masks."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def test_evaluations_are_made_on_the_way_and_shown(
     probe.start()
     probe.wait(PATIENCE)
     assert [each.step for each in probe.evaluations] == [5, 10, 12]
-    assert probe.panel.held_out["last_step"] == 12
-    assert f"KL divergence {probe.evaluations[-1].faithfulness:.3g}" in probe.panel.held_out["last"]
+    assert probe.panel.validation["last_step"] == 12
+    assert (
+        f"KL divergence {probe.evaluations[-1].faithfulness:.3g}" in probe.panel.validation["last"]
+    )
 
 
 def test_evaluate_now_measures_between_two_steps(
