@@ -21,9 +21,9 @@ _FITS = """
     // What only a screen reader sees has no width to speak of.
     .filter((part) => !part.closest(".sp-hidden, .spx-hidden, .sp-chart-summary"));
   const rightmost = Math.max(...parts.map((part) => part.getBoundingClientRect().right));
-  const labels = [...output.querySelectorAll(".sp-chart .axislabel")];
-  const outermost = Math.max(...labels.map((label) => label.getBoundingClientRect().right));
-  return rightmost < right + 1 && outermost > right - 20;
+  const chart = output.querySelector(".sp-chart").getBoundingClientRect();
+  const plot = output.querySelector(".spx-plot").getBoundingClientRect();
+  return rightmost < right + 1 && plot.right > chart.right - 20;
 }
 """
 
@@ -76,6 +76,12 @@ def test_everything_fits_into_outputs_of_any_width(
     box = panel.region.bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(width, abs=5)
+    if width == 1000:
+        # Chart and circuit side by side: of the chart two thirds at least are the plot.
+        chart, plot = panel.chart.bounding_box(), panel.chart.locator(".spx-plot").bounding_box()
+        assert chart
+        assert plot
+        assert plot["width"] * plot["height"] > 2 / 3 * chart["width"] * chart["height"]
     # A chart that is out of sight is laid out anew when it comes into view.
     panel.chart.scroll_into_view_if_needed()
     # Nothing is cut off, and the chart takes the room that there is.
