@@ -48,7 +48,7 @@ OPEN = """async ({ code, graph, scores }) => {
     return new DataView(bytes.buffer);
   });
   const traits = {
-    graph, scores: buffers[0], training_edges: null, auroc: null,
+    graph, scores: buffers[0], frequencies: null, training_edges: null, auroc: null,
     n_edges: 100, only_paths: false, compare: true, search: "", pinned: "",
   };
   const model = {

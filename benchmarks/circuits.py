@@ -1,10 +1,12 @@
-"""Seconds that `run_circuits` takes for each circuit and batch, divided by seconds of a plain
-forward pass of the same bridge.
+"""Seconds that `run_circuits` and `evaluate` take for each circuit and batch, divided by seconds of
+a plain forward pass of the same bridge.
 
     python -m benchmarks.circuits                  # 100 circuit sizes, GPT-2-small shape
 
 Sizes are spread evenly on a logarithmic axis from 1 to all edges, as for a faithfulness curve.
-The time includes all that is done once for a batch: its clean logits and patch activations.
+The time includes all that is done once for a batch: its clean logits and patch activations. What
+`evaluate` measures are KL, logit difference, answer probability and accuracy of the circuits and as
+many complements.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from benchmarks.step import seconds
 from sp_widget.circuits.run_circuits import run_circuits
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.engine.patchable_model import patchable_model
+from sp_widget.evaluation.evaluate import FOR_ANSWERS, evaluate
 
 
 def main() -> None:
@@ -48,15 +51,30 @@ def main() -> None:
     run_circuits(model, loader, sizes[:2], scores)
     before = plain()
     whole = seconds(lambda: run_circuits(model, loader, sizes, scores))
+    between = plain()
+    evaluations = []
+
+    def evaluation() -> None:
+        evaluations.append(
+            evaluate(model, loader, scores, sizes, random=0, metrics=FOR_ANSWERS, progress=False)
+        )
+
+    whole_evaluation = seconds(evaluation)
     after = plain()
     different = len(set(sizes))  # Sizes that round to the same number are run once.
     each = whole / (different * len(loader))
+    evaluated = len(evaluations[0].measured)
+    each_evaluated = whole_evaluation / (evaluated * len(loader))
     print(f"shape {arguments.shape}: {shape}, {model.n_edges:,} edges")
     print(f"torch {torch.__version__}, {arguments.threads} threads")
     print(f"{different} circuits, {len(loader)} batches   {whole:8.2f} s")
     print(f"each circuit and batch    {each:8.4f} s")
-    print(f"plain forward pass        {before:8.4f} s before, {after:.4f} s after (medians)")
-    print(f"ratio                     {each / statistics.mean((before, after)):8.2f}")
+    print(f"{evaluated} circuits evaluated       {whole_evaluation:8.2f} s")
+    print(f"each circuit and batch    {each_evaluated:8.4f} s")
+    medians = f"{before:.4f} s, {between:.4f} s, {after:.4f} s"
+    print(f"plain forward pass        {medians} (medians before, between, after)")
+    print(f"ratio of run_circuits     {each / statistics.mean((before, between)):8.2f}")
+    print(f"ratio of evaluate         {each_evaluated / statistics.mean((between, after)):8.2f}")
 
 
 if __name__ == "__main__":

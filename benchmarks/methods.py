@@ -15,49 +15,36 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import sp_widget as sp
-from sp_widget.circuits.metrics import FAITHFULNESS
-from sp_widget.methods.faithfulness_curve import sizes_of
 
 LEFT_OUT = ("ground_truth",)
 DRAW_NOTHING = ("mask_gradient", "eap_ig", "acdc", "activation_magnitude", "weight_magnitude")
 """Methods that give the same with every seed: one run is enough."""
 
 
-@torch.no_grad()
 def log_area(task: Any, scores: sp.PruneScores) -> float:
     """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
-    model = task.model
-    measure = FAITHFULNESS["mse" if task.config.faithfulness_target == "mse" else "kl_div"]
-    sizes = sizes_of(model.n_edges)
-    outputs = sp.run_circuits(
-        model, task.test_loader, sizes, scores, patch_type=sp.PatchType.TREE_PATCH
+    metric = "mse" if task.config.faithfulness_target == "mse" else "kl_div"
+    found = sp.evaluate(
+        task.model,
+        task.test_loader,
+        scores,
+        complement=False,
+        random=0,
+        metrics=[metric],
+        progress=False,
     )
-    lost = dict.fromkeys(sizes, 0.0)
-    n_prompts = 0
-    for batch in task.test_loader:
-        clean = model(batch.clean)[model.out_slice]
-        n_prompts += len(batch.clean)
-        for size in sizes:
-            value = measure(outputs[size][batch.key], clean, batch).item()
-            lost[size] += value * len(batch.clean)
-    area = sum(
-        (math.log(high) - math.log(low)) * (lost[low] + lost[high]) / 2
-        for low, high in pairwise(sizes)
-    )
-    return area / n_prompts / math.log(sizes[-1])
+    return found.log_area(metric)
 
 
 def measure(task_name: str, method_name: str, seed: int, smoke: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ TITLES = {
 }
 """The heading of each part of the package that has public names."""
 
-MODULES = ("tasks", "methods")
+MODULES = ("tasks", "methods", "runs")
 """What is public by itself, beside the names of the root."""
 
 

@@ -13,6 +13,7 @@ from sp_widget._version import __version__
 
 if TYPE_CHECKING:
     from sp_widget import methods as methods
+    from sp_widget import runs as runs
     from sp_widget import tasks as tasks
     from sp_widget.circuits.ablations import src_ablations as src_ablations
     from sp_widget.circuits.check_model import ModelCheck as ModelCheck
@@ -35,7 +36,28 @@ if TYPE_CHECKING:
     from sp_widget.errors import NonFiniteLossError as NonFiniteLossError
     from sp_widget.errors import StateError as StateError
     from sp_widget.errors import UnsupportedModelError as UnsupportedModelError
+    from sp_widget.evaluation.circuit_tests import circuit_tests as circuit_tests
+    from sp_widget.evaluation.cross_task import CrossTask as CrossTask
+    from sp_widget.evaluation.cross_task import OnTask as OnTask
+    from sp_widget.evaluation.cross_task import cross_task as cross_task
+    from sp_widget.evaluation.evaluate import evaluate as evaluate
+    from sp_widget.evaluation.evaluation import Evaluation as Evaluation
+    from sp_widget.evaluation.mib import export_mib as export_mib
+    from sp_widget.evaluation.mib import export_mib_submission as export_mib_submission
+    from sp_widget.evaluation.mib import import_mib as import_mib
+    from sp_widget.evaluation.mib import import_mib_circuit as import_mib_circuit
+    from sp_widget.evaluation.overlap import Overlap as Overlap
+    from sp_widget.evaluation.overlap import overlap as overlap
+    from sp_widget.evaluation.roc import PrecisionRecall as PrecisionRecall
+    from sp_widget.evaluation.roc import RocCurve as RocCurve
     from sp_widget.evaluation.roc import auroc as auroc
+    from sp_widget.evaluation.roc import precision_recall as precision_recall
+    from sp_widget.evaluation.roc import roc_curve as roc_curve
+    from sp_widget.evaluation.stability import Stability as Stability
+    from sp_widget.evaluation.stability import stability as stability
+    from sp_widget.evaluation.tested_circuit import CircuitTest as CircuitTest
+    from sp_widget.evaluation.tested_circuit import CircuitTests as CircuitTests
+    from sp_widget.evaluation.tested_circuit import KnockedOut as KnockedOut
     from sp_widget.graph.edge_graph import DestNode as DestNode
     from sp_widget.graph.edge_graph import Edge as Edge
     from sp_widget.graph.edge_graph import SrcNode as SrcNode
@@ -125,6 +147,7 @@ if TYPE_CHECKING:
     from sp_widget.types import MaskFn as MaskFn
     from sp_widget.types import PatchType as PatchType
     from sp_widget.widget.circuit import CircuitView as CircuitView
+    from sp_widget.widget.faithfulness import FaithfulnessView as FaithfulnessView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
@@ -144,7 +167,20 @@ _HOMES = {
         "StateError",
         "UnsupportedModelError",
     ],
-    "evaluation.roc": ["auroc"],
+    "evaluation.circuit_tests": ["circuit_tests"],
+    "evaluation.tested_circuit": ["CircuitTest", "CircuitTests", "KnockedOut"],
+    "evaluation.stability": ["Stability", "stability"],
+    "evaluation.overlap": ["Overlap", "overlap"],
+    "evaluation.cross_task": ["CrossTask", "OnTask", "cross_task"],
+    "evaluation.mib": [
+        "export_mib",
+        "export_mib_submission",
+        "import_mib",
+        "import_mib_circuit",
+    ],
+    "evaluation.evaluate": ["evaluate"],
+    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.roc": ["PrecisionRecall", "RocCurve", "auroc", "precision_recall", "roc_curve"],
     "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
     "methods.acdc": ["Acdc", "AcdcConfig", "acdc_prune_scores"],
     "methods.baselines": [
@@ -179,15 +215,16 @@ _HOMES = {
     "report.picture": ["Picture", "snapshot"],
     "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],
+    "widget.faithfulness": ["FaithfulnessView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "methods", "tasks", *sorted(_HOME_OF)]
+__all__ = ["__version__", "methods", "runs", "tasks", *sorted(_HOME_OF)]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("methods", "tasks"):
+    if name in ("methods", "runs", "tasks"):
         return import_module(f"sp_widget.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

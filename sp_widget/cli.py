@@ -6,13 +6,13 @@ import argparse
 import filecmp
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from sp_widget._version import __version__
+from sp_widget.files import write_atomically
 
 FIRST_TUTORIAL = "01_quickstart.ipynb"
 DEFAULT_FOLDER = "sp_widget_tutorials"
@@ -78,7 +78,7 @@ def copy_tutorials(source: Path, folder: Path) -> list[Path]:
             copy = folder / original.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():
-                shutil.copyfile(original, copy)
+                write_atomically(copy, original.read_bytes())
             elif not filecmp.cmp(original, copy, shallow=False):
                 kept.append(copy)
     except OSError as error:

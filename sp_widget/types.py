@@ -20,9 +20,26 @@ OutputSlice: TypeAlias = Literal["last_seq", "not_first_seq"] | None
 """Which token positions of the logits count for the task (`None`: all of them)."""
 
 FaithfulnessTarget: TypeAlias = Literal[
-    "kl_div", "mse", "answer", "wrong_answer", "correct_percent", "logit_diff_percent"
+    "kl_div",
+    "mse",
+    "answer",
+    "wrong_answer",
+    "logit_diff",
+    "correct_percent",
+    "logit_diff_percent",
 ]
 """What the training makes the circuit faithful to: see `sp_widget.circuits.metrics`."""
+
+MetricName: TypeAlias = Literal[
+    "kl_div",
+    "mse",
+    "logit_diff",
+    "positive_logit_diff",
+    "logit_diff_percent",
+    "answer_probability",
+    "accuracy",
+]
+"""What an evaluation can report of a circuit: see `sp_widget.circuits.metrics`."""
 
 BatchOutputs: TypeAlias = dict[BatchKey, torch.Tensor]
 """Batch key to the sliced logits of that batch."""

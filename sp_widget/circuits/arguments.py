@@ -101,11 +101,11 @@ def check_scores(
     return scores
 
 
-def check_counts(counts: object, n_edges: int) -> list[int]:
+def check_counts(counts: object, n_edges: int, name: str = "test_edge_counts") -> list[int]:
     """Return numbers of edges as a list. Raises `ArgumentError` if one is no number of edges."""
     if isinstance(counts, str) or not isinstance(counts, Iterable):
-        raise ArgumentError("test_edge_counts", "a list of whole numbers", counts)
-    return [check_count(count, n_edges, "test_edge_counts") for count in counts]
+        raise ArgumentError(name, "a list of whole numbers", counts)
+    return [check_count(count, n_edges, name) for count in counts]
 
 
 def check_count(count: object, n_edges: int | None, name: str = "n_edges") -> int:

@@ -1,7 +1,8 @@
-"""What the circuit is made faithful to: the quantities that training minimises.
+"""Metrics of a circuit's logits, and those that a training minimises.
 
 All take the circuit's logits at the model's output positions, `[batch, d_vocab]` or
-`[batch, positions, d_vocab]`, and return one number for the batch.
+`[batch, positions, d_vocab]`, with the clean logits of the model and the batch, and return one
+number for the batch: a mean over its prompts and output positions.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from sp_widget.data.prompts import PromptPairBatch
 from sp_widget.errors import ArgumentError
-from sp_widget.types import FaithfulnessTarget
+from sp_widget.types import FaithfulnessTarget, MetricName
 
 Answers = Tensor | Sequence[Tensor]
-Faithfulness = Callable[[Tensor, Tensor, PromptPairBatch], Tensor]
+Metric = Callable[[Tensor, Tensor, PromptPairBatch], Tensor]
 
 
 def kl_div(
@@ -49,6 +50,26 @@ def wrong_answer(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -
     return -answer_means(logits, batch.wrong_answers).mean()
 
 
+def logit_diff(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Mean over prompts of the mean answer logit minus the mean wrong-answer logit."""
+    return logit_diffs(logits, batch).mean()
+
+
+def negative_logit_diff(
+    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
+) -> Float[Tensor, ""]:
+    """Minus the mean logit difference. It has no lower bound: a circuit may overshoot the model."""
+    return -logit_diff(logits, clean_logits, batch)
+
+
+def positive_logit_diff(
+    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
+) -> Float[Tensor, ""]:
+    """Share of prompts (and output positions) with a positive logit difference."""
+    diffs = logit_diffs(logits, batch)
+    return (diffs > 0).to(diffs.dtype).mean()
+
+
 def logit_diff_percent(
     logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
 ) -> Float[Tensor, ""]:
@@ -68,24 +89,44 @@ def correct_percent(
     The share of prompts whose argmax is an answer has no gradient; it is recorded beside this
     as `accuracy`. (The reference minimises that share itself, to no effect.)
     """
+    return 1 - answer_probability(logits, clean_logits, batch)
+
+
+def answer_probability(
+    logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch
+) -> Float[Tensor, ""]:
+    """Mean probability of the answers (all answers of a prompt together)."""
     probabilities = logits.softmax(-1)
-    return 1 - _per_prompt(probabilities, batch.answers, lambda found: found.sum(-1)).mean()
+    return _per_prompt(probabilities, batch.answers, lambda found: found.sum(-1)).mean()
 
 
-FAITHFULNESS: dict[FaithfulnessTarget, Faithfulness] = {
+def accuracy(logits: Tensor, clean_logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
+    """Share of prompts (and output positions) whose argmax is one of the answers."""
+    is_best = torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1)
+    return _per_prompt(is_best, batch.answers, lambda found: found.amax(-1)).mean()
+
+
+FAITHFULNESS: dict[FaithfulnessTarget, Metric] = {
     "kl_div": kl_div,
     "mse": mse,
     "answer": answer,
     "wrong_answer": wrong_answer,
+    "logit_diff": negative_logit_diff,
     "correct_percent": correct_percent,
     "logit_diff_percent": logit_diff_percent,
 }
+"""What a training makes smallest."""
 
-
-def accuracy(logits: Tensor, batch: PromptPairBatch) -> Float[Tensor, ""]:
-    """Share of prompts (and output positions) whose argmax is one of the answers."""
-    is_best = torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1)
-    return _per_prompt(is_best, batch.answers, lambda found: found.amax(-1)).mean()
+METRICS: dict[MetricName, Metric] = {
+    "kl_div": kl_div,
+    "mse": mse,
+    "logit_diff": logit_diff,
+    "positive_logit_diff": positive_logit_diff,
+    "logit_diff_percent": logit_diff_percent,
+    "answer_probability": answer_probability,
+    "accuracy": accuracy,
+}
+"""What an evaluation reports."""
 
 
 def logit_diffs(values: Tensor, batch: PromptPairBatch) -> Float[Tensor, "batch *positions"]:

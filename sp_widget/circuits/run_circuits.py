@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, prompts
@@ -16,7 +17,9 @@ from sp_widget.circuits.arguments import (
 from sp_widget.circuits.scores import top_edges
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.protocol import Patch
 from sp_widget.errors import ArgumentError
+from sp_widget.models.architecture import RunInputs
 from sp_widget.types import AblationType, CircuitOutputs, PatchType
 
 
@@ -70,11 +73,21 @@ def run_circuits(
             patch = engine.patch(ablate_batch(sources, ablation_type, given.attention_mask))
         else:
             patch = engine.patch(mean)
-        n_prompts, at_once = len(inputs.embed), engine.runs_at_once(inputs)
-        for start in range(0, len(masks), at_once):
-            part = masks[start : start + at_once].float()
-            together = inputs if len(part) == 1 else inputs.repeated(len(part))
-            logits = engine.run(part, together, patch, model.out_positions)
-            for n, found in zip(list(circuits)[start:], logits.split(n_prompts), strict=False):
-                outputs[n][batch.key] = model.sliced(found)
+        for n, logits in zip(circuits, run_masks(model, masks, inputs, patch), strict=True):
+            outputs[n][batch.key] = logits
     return outputs
+
+
+def run_masks(
+    model: PatchableModel, masks: Shaped[Tensor, "n edges"], inputs: RunInputs, patch: Patch
+) -> Iterator[Float[Tensor, "batch *positions d_vocab"]]:
+    """Yield a batch's logits at `model.out_slice` with each of these rows of masks.
+
+    As many runs go together as one as the engine says.
+    """
+    n_prompts, at_once = len(inputs.embed), model.engine.runs_at_once(inputs)
+    for part in masks.split(at_once):
+        together = inputs if len(part) == 1 else inputs.repeated(len(part))
+        logits = model.engine.run(part.float(), together, patch, model.out_positions)
+        for found in logits.split(n_prompts):
+            yield model.sliced(found)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sp_widget.checked_json import MalformedError, checked, cut, parse_json
 from sp_widget.errors import ArgumentError
+from sp_widget.files import write_atomically
 from sp_widget.graph.base_graph import BaseGraph
 
 FORMAT = "sp_widget prune scores 1"
@@ -74,7 +75,7 @@ def to_safetensors(scores: Mapping[str, Tensor], graph: BaseGraph) -> bytes:
 def write(scores: Mapping[str, Tensor], graph: BaseGraph, path: str | Path) -> None:
     """Write a `.json` or `.safetensors` file. Raises `ArgumentError` for another ending."""
     content = to_json if _kind(path) == ".json" else to_safetensors
-    Path(path).write_bytes(content(scores, graph))
+    write_atomically(path, content(scores, graph))
 
 
 def read(path: str | Path, graph: BaseGraph) -> dict[str, Tensor]:

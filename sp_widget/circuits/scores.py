@@ -34,7 +34,9 @@ class PruneScores(dict[str, Tensor]):
     """
 
     def __init__(self, scores: Mapping[str, Tensor], graph: BaseGraph) -> None:
-        super().__init__(check_scores(scores, graph, "scores"))
+        check_scores(scores, graph, "scores")
+        # In the order of the graph, which a dictionary from a file need not have.
+        super().__init__({module.name: scores[module.name] for module in graph.modules})
         self.graph = graph
 
     def __reduce__(self) -> tuple[Any, ...]:

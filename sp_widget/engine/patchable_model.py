@@ -317,7 +317,7 @@ def patch_mode(
     before_patch, before_masks = model._patch, model.patch_masks
     if edges is not None:
         masks = torch.zeros(model.n_edges, device=model.device)
-        masks[model.graph.flat_index(_edges(model, edges))] = 1
+        masks[model.graph.flat_index(find_edges(model, edges))] = 1
         model.patch_masks = model.graph.split(masks)
     model._patch = model.engine.patch(patch_src_outs)
     try:
@@ -326,19 +326,24 @@ def patch_mode(
         model._patch, model.patch_masks = before_patch, before_masks
 
 
-def _edges(model: PatchableModel, edges: Iterable[Edge | str]) -> list[Edge]:
-    """Edges, from edges and names."""
+def find_edges(
+    model: PatchableModel, edges: Iterable[Edge | str], name: str = "edges"
+) -> list[Edge]:
+    """Return the edges that are given, some of them by name; a name stands for all its positions.
+
+    Raises `ArgumentError` for what is no edge, and for a name that no edge of the model has.
+    """
     if isinstance(edges, str) or not isinstance(edges, Iterable):
-        raise ArgumentError("edges", "a list of edges or of their names, or None", edges)
+        raise ArgumentError(name, "a list of edges or of their names", edges)
     given = list(edges)
     if not all(isinstance(edge, (Edge, str)) for edge in given):
-        raise ArgumentError("edges", "edges or their names", given)
+        raise ArgumentError(name, "edges or their names", given)
     names = {edge for edge in given if isinstance(edge, str)}
     found = [edge for edge in given if isinstance(edge, Edge)]
     if names:
         by_name = [edge for edge in model.edges if {edge.name, repr(edge)} & names]
         unknown = names - {name for edge in by_name for name in (edge.name, repr(edge))}
         if unknown:
-            raise ArgumentError("edges", "names of edges of this model", min(unknown))
+            raise ArgumentError(name, "names of edges of this model", min(unknown))
         found += by_name
     return found

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -41,6 +42,7 @@ from sp_widget.methods.parameter import choice, parameters, whole_number
 from sp_widget.methods.progress import progress_bar
 from sp_widget.methods.ranking import circuit_size_of
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
+from sp_widget.methods.run_files import moment_of, read_trainer, save_moment
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
 from sp_widget.types import AblationType, FaithfulnessTarget
 
@@ -49,6 +51,7 @@ FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
     "mse": "Mean squared error",
     "answer": "Answer logit",
     "wrong_answer": "Wrong answer logit",
+    "logit_diff": "Logit difference",
     "correct_percent": "Correct percent",
     "logit_diff_percent": "Logit difference percent",
 }
@@ -139,6 +142,7 @@ class MethodConfig:
 
 
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+TrainerT = TypeVar("TrainerT", bound="Trainer[Any]")
 
 
 class Trainer(ABC, Generic[ConfigT]):
@@ -170,6 +174,8 @@ class Trainer(ABC, Generic[ConfigT]):
         check_training_arguments(model, dataloader, validation_dataloader, config, self.Config)
         self.model = model
         self.config: ConfigT = self.Config() if config is None else config  # type: ignore[assignment]
+        self.config_at_start: ConfigT = self.config
+        """Before any `change`."""
         self.dataloader = dataloader
         self.validation_dataloader = validation_dataloader
         # A generator of its own: the global one is the user's.
@@ -412,7 +418,7 @@ class Trainer(ABC, Generic[ConfigT]):
         with progress_bar(self.title, last, self.step_count, enabled=progress) as show:
             while self.step_count < last:
                 record = self.step()
-                show(record)
+                show(f"loss {record.loss:.3g}, {record.hard_edge_count} edges")
                 if not problem:
                     problem = validation_problem(record, self.evaluations)
                     if problem:
@@ -506,13 +512,20 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that another trainer with the same arguments needs to go on bit by bit."""
+        return {
+            **self.state_without_history(),
+            "history": [record.to_dict() for record in self.history],
+        }
+
+    def state_without_history(self) -> dict[str, Any]:
+        """Return `state_dict` but for the records, which need no copy."""
+        self._undo_half_a_step()
         best = self._best
         return {
             "made_with": dict(self.made_with),
             "seed": self.seed,
             "config": {name: getattr(self.config, name) for name in self._live_names()},
             "tensors": copies(self.tensors),
-            "history": [record.to_dict() for record in self.history],
             "evaluations": [evaluation.to_dict() for evaluation in self.evaluations],
             "best": None if best.evaluation is None else best.evaluation.to_dict(),
             "best_tensors": copies(best.tensors),
@@ -538,6 +551,34 @@ class Trainer(ABC, Generic[ConfigT]):
         self.history, self.evaluations = loaded.history, loaded.evaluations
         self._best = loaded.best
         self._put_back(loaded.tensors)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the run as it is now into a folder, which `load` and `runs.RunFolder` read.
+
+        It may hold an earlier moment of the same run; killed in the middle, it still holds that
+        one. See docs/runs.md. Raises `ArgumentError` for a folder with another run or a later
+        moment, and for a method that `sp.methods` does not know; `StateError` while a run is under
+        way in the folder, and `OSError` where it cannot be written.
+        """
+        save_moment(folder, moment_of(self))
+
+    @classmethod
+    def load(
+        cls: type[TrainerT],
+        folder: str | Path,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        validation_dataloader: PromptDataLoader | None = None,
+    ) -> TrainerT:
+        """Return the trainer of a run in a folder: it goes on bit for bit where it was saved.
+
+        `Trainer.load` reads a run of any method. Raises `ArgumentError` for a run of another
+        method, model or data, and for a folder that `save` did not write.
+        """
+        trainer, _ = read_trainer(folder, model, dataloader, validation_dataloader)
+        if not isinstance(trainer, cls):
+            raise ArgumentError("folder", f"a run of {cls.title}", trainer.title)
+        return trainer
 
     @cached_property
     def made_with(self) -> Mapping[str, str]:

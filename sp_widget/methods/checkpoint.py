@@ -68,16 +68,18 @@ def read_state(
             raise ArgumentError("state", f"one with {name} {wanted}", theirs[name])
     seed = parts["seed"]
     _require(_is_whole(seed, 2**63 - 1), "a seed", seed)
-    history = _history(parts["history"], n_steps, n_edges)
-    evaluations = [_evaluation(each, len(history), n_edges) for each in _list(parts, "evaluations")]
+    history = history_from(parts["history"], n_steps, n_edges)
+    evaluations = [
+        evaluation_from(each, len(history), n_edges) for each in _list(parts, "evaluations")
+    ]
     steps = [each.step for each in evaluations]
     _require(steps == sorted(set(steps)), "evaluations in the order of their steps", steps)
-    best = None if parts["best"] is None else _evaluation(parts["best"], len(history), n_edges)
+    best = None if parts["best"] is None else evaluation_from(parts["best"], len(history), n_edges)
     kept = {name: tensors[name] for name in kept_of_best} if best else {}
     return State(
         config=_config(config, parts["config"]),
         seed=seed,
-        tensors=_tensors("tensors", parts["tensors"], tensors),
+        tensors=_tensors("tensors", parts["tensors"], tensors, whole=tensors.keys() - kept_of_best),
         history=history,
         evaluations=evaluations,
         best=Best(best, _tensors("best_tensors", parts["best_tensors"], kept)),
@@ -95,7 +97,9 @@ def _config(config: ConfigT, values: object) -> ConfigT:
     return replace(config, **settings)  # type: ignore[type-var]
 
 
-def _tensors(part: str, values: object, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _tensors(
+    part: str, values: object, wanted: Mapping[str, Tensor], whole: Collection[str] = ()
+) -> dict[str, Tensor]:
     found = _mapping(part, values, wanted)
     for name, model in wanted.items():
         value = found[name]
@@ -103,13 +107,17 @@ def _tensors(part: str, values: object, wanted: Mapping[str, Tensor]) -> dict[st
         _require(isinstance(value, Tensor), f"{part}[{name!r}]: {like}", type(value))
         got = f"{value.dtype} of shape {tuple(value.shape)}"
         _require(got == like, f"{part}[{name!r}]: {like}", got)
-        # Of what is trained; elsewhere NaN may stand for "not measured".
-        sound = not (model.requires_grad and torch.isnan(value).any())
+        # Of what is trained, and of its optimizer; elsewhere NaN may stand for "not measured".
+        sound = not ((model.requires_grad or name in whole) and torch.isnan(value).any())
         _require(sound, f"{part}[{name!r}]: no NaN", "NaN")
     return {name: value.detach().clone() for name, value in found.items()}
 
 
-def _history(values: object, n_steps: int, n_edges: int) -> list[StepRecord]:
+def history_from(values: object, n_steps: int, n_edges: int) -> list[StepRecord]:
+    """Return records that `StepRecord.to_dict` wrote, oldest first.
+
+    Raises `ArgumentError` for anything else.
+    """
     _require(isinstance(values, list), "a history", type(values))
     assert isinstance(values, list)
     _require(len(values) <= n_steps, f"at most {n_steps} steps", len(values))
@@ -131,7 +139,8 @@ def _record(values: object, step: int, n_edges: int) -> StepRecord:
     return StepRecord.from_dict(values)
 
 
-def _evaluation(values: object, steps_done: int, n_edges: int) -> HardEvaluation:
+def evaluation_from(values: object, steps_done: int, n_edges: int) -> HardEvaluation:
+    """Return what `HardEvaluation.to_dict` wrote. Raises `ArgumentError` for anything else."""
     names = [field.name for field in fields(HardEvaluation)]
     found = _mapping("evaluations", values, names)
     for name, most in (("step", steps_done), ("edges", n_edges)):

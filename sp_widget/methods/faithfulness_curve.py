@@ -17,8 +17,13 @@ MOST_SIZES = 16
 
 def sizes_of(n_edges: int) -> list[int]:
     """Return at most `MOST_SIZES` sizes from 1 to all edges, evenly on a log axis."""
-    steps = range(MOST_SIZES)
-    return sorted({round(math.exp(s / (MOST_SIZES - 1) * math.log(n_edges))) for s in steps})
+    return spread_sizes(n_edges, MOST_SIZES)
+
+
+def spread_sizes(n_edges: int, at_most: int) -> list[int]:
+    """Return sizes from 1 to all edges, evenly on a log axis; small ones that are equal once."""
+    steps = range(at_most)
+    return sorted({round(math.exp(s / (at_most - 1) * math.log(n_edges))) for s in steps})
 
 
 def unmeasured(n_edges: int, device: torch.device) -> Float[Tensor, " sizes"]:

@@ -199,7 +199,7 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
 
     def check_finite(self, step: int, measured: dict[str, float]) -> None:
         """Raise `NonFiniteLossError` if the loss or a gradient is NaN or infinite."""
-        largest = measured.pop("largest_gradient")
+        largest = measured["largest_gradient"]
         loss_is_finite = math.isfinite(measured["loss"])
         if not (loss_is_finite and math.isfinite(largest)):
             what = "gradient of a mask" if loss_is_finite else "loss"
@@ -213,7 +213,7 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
     def _accuracy(self, logits: Tensor, here: PreparedBatch) -> dict[str, Tensor]:
         if self.config.faithfulness_target != "correct_percent":
             return {}
-        return {"accuracy": accuracy(logits.detach(), here.batch)}
+        return {"accuracy": accuracy(logits.detach(), here.clean_logits, here.batch)}
 
     @torch.no_grad()
     def _validate(self, step: int) -> dict[str, Tensor]:

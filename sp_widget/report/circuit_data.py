@@ -149,7 +149,9 @@ def structure(
     )
 
 
-def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
+def score_bytes(
+    graph: BaseGraph, prune_scores: Mapping[str, Tensor], argument: str = "prune_scores"
+) -> bytes:
     """Return the scores of all edges in flat order, as 32-bit floats; see `finite`.
 
     Raises `ArgumentError` for scores of another model, and for any that is not a number.
@@ -158,15 +160,13 @@ def score_bytes(graph: BaseGraph, prune_scores: Mapping[str, Tensor]) -> bytes:
     try:
         got = {name: tuple(score.shape) for name, score in prune_scores.items()}
     except AttributeError:
-        raise ArgumentError("prune_scores", "scores by module", type(prune_scores)) from None
+        raise ArgumentError(argument, "scores by module", type(prune_scores)) from None
     if got != wanted:
         odd = next(name for name in (*wanted, *got) if got.get(name) != wanted.get(name))
-        raise ArgumentError(
-            "prune_scores", f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd)
-        )
+        raise ArgumentError(argument, f"the shape {wanted.get(odd)} for {odd!r}", got.get(odd))
     flat = finite(graph.flatten(dict(prune_scores)).detach().to("cpu", torch.float32))
     if flat.isnan().any():
-        raise ArgumentError("prune_scores", "numbers", "nan")
+        raise ArgumentError(argument, "numbers", "nan")
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from sp_widget import methods
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
@@ -158,13 +159,13 @@ class Picture:
             case ".html":
                 head = f"<meta charset='utf-8'><title>{escape(self.title)}</title>"
                 text = f"<!DOCTYPE html><html lang='en'>{head}<body>{self.html}</body></html>"
-                path.write_text(text, encoding="utf-8")
+                write_atomically(path, text.encode())
             case ".svg":
-                path.write_bytes(self.render("svg"))
+                write_atomically(path, self.render("svg"))
             case ".png":
-                path.write_bytes(self.render("png"))
+                write_atomically(path, self.render("png"))
             case ".pdf":
-                path.write_bytes(self.render("pdf"))
+                write_atomically(path, self.render("pdf"))
             case _:
                 wanted = "a file name that ends in .svg, .png, .pdf or .html"
                 raise ArgumentError("path", wanted, str(path))

@@ -16,8 +16,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -25,8 +26,11 @@ import torch
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
+from sp_widget.runs.keeper import RunKeeper
+from sp_widget.runs.status import RunState
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
+from sp_widget.session.notes import notes_of
 from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
 from sp_widget.session.threads import (
     Pace,
@@ -52,6 +56,9 @@ class Run:
     called from any thread and must be quick. `on_end` is called once on the training thread when
     the training is done or was stopped, before any waiter learns of it; if it raises, the run
     has failed. An action that the state does not allow raises `StateError`.
+
+    `keeper` writes the run into a folder. A trainer that was read from one goes on with what was
+    done to it, the `interventions`, and with a number of threads of its own.
     """
 
     def __init__(
@@ -60,13 +67,18 @@ class Run:
         number: int,
         *,
         threads: Threads,
+        keeper: RunKeeper | None = None,
+        interventions: Sequence[Intervention] = (),
+        threads_before: int | None = None,
         on_change: Callable[[], None],
         on_end: Callable[[Trainer[Any]], None],
     ) -> None:
         self._trainer = trainer
         self._number = number
         self._n_steps = trainer.n_steps
-        self._threads_wanted: Threads = threads
+        # The last bits of a result depend on the number.
+        self._threads_wanted: Threads = threads if threads_before is None else threads_before
+        self._keeper = keeper
         self._on_change = on_change
         self._on_end = on_end
         self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
@@ -78,6 +90,8 @@ class Run:
         self._allowance: float = 0
         self._stop = False
         self._abandoned = False
+        self._can_go_on = False
+        """Whether its folder says that it is paused, and not over."""
         self._changes: dict[str, float] = {}
         self._questions: list[Callable[[], None]] = []
         self._history: list[StepRecord] = list(trainer.history)
@@ -87,12 +101,15 @@ class Run:
         self._error: BaseException | None = None
         self._evaluations: tuple[HardEvaluation, ...] = tuple(trainer.evaluations)
         self._best: HardEvaluation | None = trainer.best
-        self._interventions: tuple[Intervention, ...] = ()
-        self._validation_problem = ""
-        self._threads: int | None = None
+        self._interventions = tuple(interventions)
+        told = (validation_problem(record, ()) for record in self._history)
+        self._validation_problem = next(filter(None, told), "")
+        self._saving_problem = ""
+        self._threads = threads_before
         self._threads_note = ""
 
-        # The training thread's own.
+        # The training thread's own; after the end, of whoever asks.
+        self._unsaved = True
         self._torch_threads = 1
         """What torch would use if nobody chose."""
         self._numbers_to_try: tuple[int, ...] = ()
@@ -111,6 +128,11 @@ class Run:
         # A daemon thread inside torch while the interpreter is torn down can crash the process.
         atexit.register(self._end_at_exit)
         self._thread.start()
+
+    def settle(self, state: State, error: BaseException | None) -> None:
+        """Be at an end without a thread: that of a run which ended in another process."""
+        self._unsaved = False
+        self._end(state, error)
 
     def pause(self) -> None:
         """Pause after the step, or the prepared batch, in progress."""
@@ -141,10 +163,14 @@ class Run:
             self._allowance += 1
             self._wishes.notify_all()
 
-    def stop(self) -> None:
-        """End after the step in progress and keep what was learnt."""
+    def stop(self, *, for_now: bool = False) -> None:
+        """End after the step in progress and keep what was learnt.
+
+        `for_now`: in its folder the run is paused.
+        """
         with self._wishes:
             self._require("stop", "preparing", "running", "paused")
+            self._can_go_on = for_now
             self._stop = True
             self._state = "stopping"
             self._wishes.notify_all()
@@ -199,7 +225,7 @@ class Run:
         """
 
         def evaluate(trainer: Trainer[Any]) -> HardEvaluation:
-            if not trainer.prepared:
+            if not trainer.prepared and self._thread.is_alive():
                 raise StateError("cannot evaluate: the training is not prepared yet")
             evaluation = trainer.evaluate()
             self._take_stock(Intervention(trainer.step_count, "evaluate"))
@@ -248,6 +274,22 @@ class Run:
         await ended.wait()
         self._raise_outcome()
 
+    def save(self) -> Future[None]:
+        """Write the run into its folder, between two steps. `saving_problem` of the snapshot says
+        what went wrong.
+        """
+        return self.post(lambda trainer: self._save(self.state))
+
+    def notes(self) -> dict[str, Any]:
+        """What belongs into a checkpoint beside the trainer."""
+        with self._wishes:
+            return notes_of(self._interventions, self._threads)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is kept while it is made."""
+        return None if self._keeper is None else self._keeper.folder
+
     @property
     def state(self) -> State:
         with self._wishes:
@@ -274,6 +316,7 @@ class Run:
                 best=self._best,
                 interventions=self._interventions,
                 validation_problem=self._validation_problem,
+                saving_problem=self._saving_problem,
                 threads=self._threads,
                 threads_note=self._threads_note,
             )
@@ -294,6 +337,7 @@ class Run:
 
     def _end_at_exit(self) -> None:
         with self._wishes:
+            self._can_go_on = True
             self._give_up()
         self._thread.join(SECONDS_TO_END_AT_EXIT)
 
@@ -303,6 +347,7 @@ class Run:
         error: BaseException | None = None
         state: State = "stopped"
         try:
+            self._save_soon("preparing")
             if self._choose_threads() and self._prepare():
                 self._train()
             if self._trainer.done:
@@ -312,6 +357,8 @@ class Run:
         except BaseException as raised:
             # Whatever it is, somebody waits for it: it is raised again by wait().
             error, state = raised, "failed"
+        # How it ended, if nothing else.
+        self._unsaved = True
         self._end(state, error)
 
     def _choose_threads(self) -> bool:
@@ -382,7 +429,9 @@ class Run:
                 self._step = record.step
                 self._preparation = None
                 self._step_seconds.append(seconds)
+            self._unsaved = True
             self._take_stock()
+            self._save_soon("running")
             much_slower = self._pace is not None and self._pace.take(seconds)
             if much_slower and not self._trainer.done and not self._try_threads("running"):
                 return
@@ -395,9 +444,13 @@ class Run:
                 self._evaluations = tuple(evaluations)
             self._best = best
             self._interventions += done
+            ended = self._state in ENDED
             if self._history and not self._validation_problem:
                 self._validation_problem = validation_problem(self._history[-1], evaluations)
+        self._unsaved = self._unsaved or bool(done)
         self._on_change()
+        if ended and self._unsaved:
+            self._save(self.state)
 
     def _may_go_on(self, active: State) -> bool:
         """Take up the wishes; while paused, wait for a new one. False: end the run.
@@ -423,22 +476,58 @@ class Run:
                 question()
             if new_state:
                 self._on_change()
+            if state == "paused" and not stop and self._unsaved:
+                self._save("paused")
             if stop:
                 return False
             if state == active:
                 return True
 
     def _end(self, state: State, error: BaseException | None) -> None:
-        while True:
-            with self._wishes:
-                questions, self._questions = self._questions, []
-                if not questions:
-                    self._state, self._error = state, error
-                    self._preparation = None
-                    break
-            for question in questions:
-                question()
+        # Whoever asks after the end waits until the run is saved.
+        with self._afterwards:
+            while True:
+                with self._wishes:
+                    questions, self._questions = self._questions, []
+                    if not questions:
+                        self._state, self._error = state, error
+                        self._preparation = None
+                        break
+                for question in questions:
+                    question()
+            if self._unsaved:
+                self._save("paused" if self._can_go_on and state == "stopped" else state)
+            if self._keeper is not None:
+                self._keeper.let_go()
         atexit.unregister(self._end_at_exit)
         # First the listeners: what they show is up to date when a waiter goes on.
         self._on_change()
         self._ended.set_result(None)
+
+    # The folder.
+
+    def _save_soon(self, state: State) -> None:
+        """Write a checkpoint in the background, if one is due."""
+        if self._keeper is not None:
+            self._keeper.after_step(self._trainer, _kept(state), self.notes)
+            self._tell_problem(self._keeper.problem)
+
+    def _save(self, state: State) -> None:
+        """Write the run as it is now."""
+        self._unsaved = False
+        if self._keeper is not None:
+            self._keeper.save(self._trainer, _kept(state), self._error, self.notes)
+            self._tell_problem(self._keeper.problem)
+
+    def _tell_problem(self, problem: str) -> None:
+        with self._wishes:
+            is_new = problem != self._saving_problem
+            self._saving_problem = problem
+        if is_new:
+            self._on_change()
+
+
+def _kept(state: State) -> RunState:
+    """Return the state of a run as its folder says it."""
+    # There is no run while a session is idle.
+    return "paused" if state == "idle" else state

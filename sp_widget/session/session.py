@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.run_files import Moment, folder_of, moment_of
+from sp_widget.runs.folder import new_run_folder
+from sp_widget.runs.keeper import RunKeeper
+from sp_widget.runs.status import RunState, RunStatus, status_now
+from sp_widget.session.notes import read_notes
 from sp_widget.session.run import Run
-from sp_widget.session.state import Snapshot, State
+from sp_widget.session.state import Intervention, Snapshot, State
 from sp_widget.session.threads import Threads, check_threads
 
 T = TypeVar("T")
@@ -32,6 +38,8 @@ class Session:
         threads: how many threads the operations of a run use, whatever torch is set to elsewhere.
             `"auto"`: each run tries a few numbers, up to torch's own, with steps that it undoes,
             and takes the quickest; it tries again when steps become much slower.
+        folder: where to keep the runs while they are made, each in a folder of its own (`run-1`,
+            `run-2`, …): docs/runs.md says when.
 
     Raises `ArgumentError` for another `threads`.
     """
@@ -42,8 +50,10 @@ class Session:
         *,
         on_end: Callable[[Trainer[Any]], None] | None = None,
         threads: Threads = "auto",
+        folder: str | Path | None = None,
     ) -> None:
         check_threads(threads)
+        self._folder = None if folder is None else folder_of(folder)
         self._trainer_factory = trainer_factory
         self._on_end = on_end or (lambda trainer: None)
         self._threads = threads
@@ -81,9 +91,12 @@ class Session:
         else:
             run.step()
 
-    def stop(self) -> None:
-        """End after the step in progress; what was learnt is kept."""
-        self._current("stop").stop()
+    def stop(self, *, for_now: bool = False) -> None:
+        """End after the step in progress; what was learnt is kept.
+
+        `for_now`: this session is over, but in its folder the run is paused, and can go on.
+        """
+        self._current("stop").stop(for_now=for_now)
 
     def reset(self) -> None:
         """Forget the run, its history and its scores: the next start makes a new trainer.
@@ -141,6 +154,69 @@ class Session:
         """
         return self._current("restore the best masks").restore_best()
 
+    def go_on(
+        self,
+        trainer: Trainer[Any],
+        notes: Mapping[str, Any],
+        status: RunStatus,
+        folder: Path | None = None,
+    ) -> None:
+        """Have a run that was read from a folder: at its end, or paused at its step.
+
+        `folder`: where it is kept from now on. Raises `StateError` unless idle, and while another
+        session is at the run; `ArgumentError` for notes that no session wrote.
+        """
+        interventions, threads = read_notes(notes, trainer)
+        with self._lock:
+            if self._run is not None:
+                raise StateError(f"cannot go on: the run is {self._run.state}; reset it first")
+            keeper = None if folder is None else RunKeeper(folder)
+            run = self._new_run(trainer, keeper, interventions, threads)
+            if trainer.done or status.state in ("stopped", "failed"):
+                failed = status.state == "failed"
+                state: State = "failed" if failed else "done" if trainer.done else "stopped"
+                run.settle(state, StateError(status.error) if failed else None)
+            else:
+                run.start(0)
+            self._run = run
+        self._notify()
+
+    def moment(self) -> tuple[Moment, RunStatus]:
+        """Return the run between two steps, as it is written into a folder.
+
+        Raises `StateError` before a run was started.
+        """
+        run = self._current("save")
+
+        def look(trainer: Trainer[Any]) -> tuple[Moment, RunStatus]:
+            snapshot = run.snapshot()
+            status = status_now(
+                _at_rest(snapshot.state), trainer.step_count, trainer.n_steps, snapshot.error
+            )
+            return moment_of(trainer, run.notes()), status
+
+        return run.ask(look)
+
+    def save(self) -> None:
+        """Write the run into its folder, after the step in progress.
+
+        Raises `StateError` before a run was started, and `OSError` where it cannot be written.
+        """
+        run = self._current("save")
+        run.save().result()
+        if run.snapshot().saving_problem:
+            raise OSError(run.snapshot().saving_problem)
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the runs that begin from now on in a folder."""
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the run at hand; `None`: it is kept nowhere."""
+        run = self._run
+        return None if run is None else run.folder
+
     @property
     def state(self) -> State:
         run = self._run
@@ -190,16 +266,31 @@ class Session:
             if self._run is not None:
                 raise StateError(f"cannot {action}: the run is {self._run.state}; reset it first")
             trainer = self._trainer_factory()
-            self._runs += 1
-            self._run = Run(
-                trainer,
-                self._runs,
-                threads=self._threads,
-                on_change=self._notify,
-                on_end=self._on_end,
-            )
+            keeper = None if self._folder is None else RunKeeper(new_run_folder(self._folder))
+            self._run = self._new_run(trainer, keeper)
             self._run.start(steps)
         self._notify()
+
+    def _new_run(
+        self,
+        trainer: Trainer[Any],
+        keeper: RunKeeper | None,
+        interventions: Sequence[Intervention] = (),
+        threads: int | None = None,
+    ) -> Run:
+        if keeper is not None:
+            keeper.take()
+        self._runs += 1
+        return Run(
+            trainer,
+            self._runs,
+            threads=self._threads,
+            keeper=keeper,
+            interventions=interventions,
+            threads_before=threads,
+            on_change=self._notify,
+            on_end=self._on_end,
+        )
 
     def _current(self, action: str) -> Run:
         run = self._run
@@ -210,3 +301,12 @@ class Session:
     def _notify(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def _at_rest(state: State) -> RunState:
+    """Return how a run is once it is read again."""
+    match state:
+        case "done" | "stopped" | "failed":
+            return state
+        case _:
+            return "paused"

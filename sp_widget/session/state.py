@@ -63,6 +63,8 @@ class Snapshot:
     """What to say if the validation data once gave NaN or infinity; the training goes on."""
     threads: int | None = None
     """How many threads the operations of the run use; `None` before that is known."""
+    saving_problem: str = ""
+    """Why the run could not be saved in its folder; the training goes on."""
     threads_note: str = ""
     """What to set where threads cost time; empty: nothing."""
 

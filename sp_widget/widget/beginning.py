@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from sp_widget.circuits.scores import PruneScores
 from sp_widget.methods.base import MethodConfig
-from sp_widget.methods.record import StepRecord
+from sp_widget.methods.run_files import Moment
+from sp_widget.runs.status import RunStatus
 from sp_widget.session import ENDED, Snapshot
 from sp_widget.widget.as_code import Names, as_code
 from sp_widget.widget.runs import FinishedRun
@@ -28,7 +28,7 @@ class Beginning:
         return replace(self.config, seed=self.seed)
 
     def finished_run(
-        self, snapshot: Snapshot, history: Sequence[StepRecord], prune_scores: PruneScores
+        self, snapshot: Snapshot, moment: Moment, status: RunStatus, folder: Path | None
     ) -> FinishedRun:
         """The run as it is kept; `Runs.keep` gives it its number and name."""
         return FinishedRun(
@@ -36,11 +36,13 @@ class Beginning:
             name="",
             config=self.repeatable,
             seed_was_drawn=self.config.seed is None,
-            history=tuple(history),
             evaluations=snapshot.evaluations,
             interventions=snapshot.interventions,
-            prune_scores=prune_scores,
-            n_steps=snapshot.n_steps,
+            masks=snapshot.masks,
+            moment=moment,
+            # A reset is its end, also where it was paused.
+            status=replace(status, state="stopped") if status.state == "paused" else status,
+            folder=folder,
         )
 
     def as_code(self, snapshot: Snapshot, names: Names) -> str:

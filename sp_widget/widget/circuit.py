@@ -35,6 +35,7 @@ class CircuitView(LockedWidget):
             extras apart.
         seq_labels: a label for each token position, for a model with `seq_len`.
         prune_scores: the scores to begin with; see `show_scores`.
+        frequencies: how often each edge appears in other runs; see `show_frequencies`.
         n_edges: the number of edges to begin with; see `n_edges`.
 
     Raises `ArgumentError` with the name of a bad argument.
@@ -50,6 +51,9 @@ class CircuitView(LockedWidget):
     scores = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
     """A 32-bit float for every edge in flat order; empty: there are none yet. A notebook that was
     saved without them has nothing here."""
+    frequencies = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
+    """A 32-bit float from 0 to 1 for every edge in flat order: the share of runs that it is in,
+    which the colours then show instead of the score. Empty: they show the score."""
     training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
     """Edges in the circuit as the training counts them; the picture follows it."""
     auroc = traitlets.Float(None, allow_none=True).tag(sync=True)
@@ -73,6 +77,7 @@ class CircuitView(LockedWidget):
         *,
         prune_scores: Mapping[str, Tensor] | None = None,
         n_edges: int | None = None,
+        frequencies: Mapping[str, Tensor] | None = None,
     ) -> None:
         if not isinstance(model, PatchableModel):
             raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
@@ -84,6 +89,7 @@ class CircuitView(LockedWidget):
             graph=graph or {},
             no_picture="" if graph else NOT_DRAWN,
             n_edges=n_edges,
+            frequencies=self._frequency_bytes(frequencies),
             **({} if prune_scores is None else self._shown(prune_scores)),
         )
 
@@ -103,9 +109,27 @@ class CircuitView(LockedWidget):
         _check_count("n_edges", n_edges, self._model.n_edges)
         self.update(training_edges=n_edges, **self._shown(prune_scores))
 
+    def show_frequencies(self, frequencies: Mapping[str, Tensor] | None) -> None:
+        """Colour the edges by how often they appear, such as `Stability.frequencies`.
+
+        From 0 (in no run) to 1 (in all of them). Which edges are drawn still follows from the
+        scores, as the circuit is one of them. `None`: by their scores again. Safe from any thread.
+
+        Raises `ArgumentError` for the frequencies of another model, and for what is no share.
+        """
+        self.update(frequencies=self._frequency_bytes(frequencies))
+
     def clear(self) -> None:
         """Show the model without scores, as before the training. Safe from any thread."""
         self.update(scores=b"", auroc=None, training_edges=None)
+
+    def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
+        if frequencies is None:
+            return b""
+        data = score_bytes(self._model.graph, frequencies, "frequencies")
+        if not all(bool(((each >= 0) & (each <= 1)).all()) for each in frequencies.values()):
+            raise ArgumentError("frequencies", "shares from 0 to 1", dict(frequencies))
+        return data
 
     def _shown(self, prune_scores: Mapping[str, Tensor]) -> dict[str, Any]:
         scores = score_bytes(self._model.graph, prune_scores)

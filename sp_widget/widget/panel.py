@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 import traitlets
 from ipywidgets import CallbackDispatcher
 
+from sp_widget.evaluation.diagnosis import Diagnosis
 from sp_widget.session import State
 from sp_widget.widget.bundle import bundled
 from sp_widget.widget.form import Field, Option, Raw
@@ -33,6 +34,10 @@ Command = Literal[
 ]
 
 COMMANDS: tuple[Command, ...] = get_args(Command)
+
+
+LONGEST_PATH = 4096
+"""Letters of the path of a folder."""
 
 
 class Status(TypedDict):
@@ -142,6 +147,8 @@ class ControlPanel(LockedWidget):
     _css = bundled("panel.css")
 
     status = traitlets.Dict().tag(sync=True, holds=Status)
+    diagnosis = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Diagnosis])
+    """What is off about the run, with what to do; empty: nothing."""
     fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])
     """The settings of the method, in display order."""
     values = traitlets.Dict().tag(sync=True, holds=dict[str, Raw])
@@ -183,6 +190,7 @@ class ControlPanel(LockedWidget):
         self._method_choices = CallbackDispatcher()
         self._preset_choices = CallbackDispatcher()
         self._run_edits = CallbackDispatcher()
+        self._saves = CallbackDispatcher()
         super().__init__(
             status=initial_status(),
             methods=list(methods),
@@ -208,6 +216,10 @@ class ControlPanel(LockedWidget):
         """Call `callback` with each change that a person makes to a finished run."""
         self._run_edits.register_callback(callback)
 
+    def on_save(self, callback: Callable[[str], object]) -> None:
+        """Call `callback` with the path of each folder that a person wants to save to."""
+        self._saves.register_callback(callback)
+
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         if not isinstance(content, dict):
             return
@@ -222,8 +234,14 @@ class ControlPanel(LockedWidget):
                 self._method_choices(content["method"])
             case "preset" if isinstance(content.get("preset"), str):
                 self._preset_choices(content["preset"])
+            case "save" if _is_path(content.get("folder")):
+                self._saves(content["folder"])
             case "run" if _is_run_edit(content):
                 self._run_edits({name: content[name] for name in content if name != "type"})
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_PATH
 
 
 def _is_run_edit(content: dict[str, Any]) -> bool:

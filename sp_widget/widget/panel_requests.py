@@ -10,7 +10,7 @@ from sp_widget.errors import ArgumentError, StateError
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Session
 from sp_widget.widget.comm_routing import responsiveness_note_for_message
-from sp_widget.widget.error_text import describe, message_of
+from sp_widget.widget.error_text import describe, message_of, shortened
 from sp_widget.widget.namespace import Delivery, name_problem
 from sp_widget.widget.panel import ControlPanel, RunEdit
 from sp_widget.widget.runs import Runs
@@ -26,6 +26,7 @@ class PanelRequests:
     Args:
         actions: a command of the panel to what it does; those on settings, scores and the
             held-out evaluation are added here.
+        save: writes everything into the folder of this path.
         wake: called after every request, when there may be something new to show.
     """
 
@@ -38,6 +39,7 @@ class PanelRequests:
         delivery: Delivery,
         *,
         actions: Mapping[str, Callable[[], object]],
+        save: Callable[[str], object],
         wake: Callable[[], None],
     ) -> None:
         self._panel = panel
@@ -45,6 +47,7 @@ class PanelRequests:
         self._session = session
         self._runs = runs
         self._delivery = delivery
+        self._save = save
         self._wake = wake
         self._notice = ""
         self._actions = {
@@ -63,6 +66,7 @@ class PanelRequests:
         self._panel.on_method(self._take_method)
         self._panel.on_preset(self._take_preset)
         self._panel.on_run_edit(self._take_run_edit)
+        self._panel.on_save(self._take_save)
 
     @property
     def notice(self) -> str:
@@ -113,6 +117,13 @@ class PanelRequests:
                 self._runs.show(number, edit["shown"])
             else:
                 self._runs.delete(number)
+
+        self._explaining(take)
+
+    def _take_save(self, folder: str) -> None:
+        def take() -> None:
+            self._save(folder.strip())
+            self._notice = f"Saved in the folder {shortened(folder.strip())}."
 
         self._explaining(take)
 

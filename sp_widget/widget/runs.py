@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypedDict
 
 from sp_widget import methods
@@ -14,6 +15,8 @@ from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.run_files import Moment
+from sp_widget.runs.status import RunStatus
 from sp_widget.session import Intervention
 from sp_widget.widget.past_run import PastRun
 
@@ -29,14 +32,32 @@ class FinishedRun:
     """As it was at the start, with the seed that was used."""
     seed_was_drawn: bool
     """Whether nobody had chosen that seed."""
-    history: tuple[StepRecord, ...]
     evaluations: tuple[HardEvaluation, ...]
     interventions: tuple[Intervention, ...]
-    prune_scores: PruneScores
-    n_steps: int
-    """Steps that the whole training would have taken."""
+    moment: Moment
+    """The run at its end, as it is written into a folder."""
+    status: RunStatus
+    folder: Path | None = None
+    """Where it was kept while it was made."""
+    masks: tuple[int, int, int] = (0, 0, 0)
+    """`Snapshot.masks` of the scores."""
     shown: bool = True
-    """Whether the chart shows it."""
+    """Whether the charts show it."""
+
+    @property
+    def history(self) -> tuple[StepRecord, ...]:
+        """The records, oldest first."""
+        return self.moment.history
+
+    @property
+    def prune_scores(self) -> PruneScores:
+        """The scores at its end."""
+        return self.moment.prune_scores
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that the whole training would have taken."""
+        return self.status.n_steps
 
     def __repr__(self) -> str:
         return f"FinishedRun({self.name!r}: {self.result})"
@@ -103,6 +124,17 @@ class Runs:
             taken = {each.name for each in self._runs}
             name = next(name for name in _names(number) if name not in taken)
             self._runs += (replace(run, number=number, name=name),)
+
+    def restore(self, run: FinishedRun) -> None:
+        """Add a run with the number and the name that it had."""
+        with self._lock:
+            self._number = max(self._number, run.number)
+            self._runs += (run,)
+
+    @property
+    def next_number(self) -> int:
+        """What the next run that is kept will have."""
+        return self._number + 1
 
     def rename(self, number: int, name: str) -> None:
         """Give a run another name. Raises `ArgumentError` for an empty or a taken one."""

@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 
 from sp_widget import methods
+from sp_widget.evaluation.diagnosis import Diagnosis, diagnose
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.session import Session, Snapshot
+from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
+from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.live_circuit import LiveCircuit
+from sp_widget.widget.live_faithfulness import LiveFaithfulness
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.runs import FinishedRun, Runs, in_chart, in_panel, since_last
@@ -20,16 +24,20 @@ from sp_widget.widget.status import held_out_of, status_of
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
 
+SECONDS_BETWEEN_DIAGNOSES = 1.0
+
 
 class Screen:
-    """Panel, chart and circuit view as they follow a session."""
+    """Panel, chart, circuit and faithfulness view as they follow a session."""
 
     def __init__(
         self,
         panel: ControlPanel,
         chart: Chart,
         circuit: CircuitView,
+        faithfulness: FaithfulnessView,
         session: Session,
+        background: BackgroundEvaluation,
         runs: Runs,
         delivery: Delivery,
         *,
@@ -46,7 +54,11 @@ class Screen:
         self._validation = validation
         self._n_batches = n_batches
         self._n_edges = n_edges
+        self._background = background
         self._live_circuit = LiveCircuit(circuit, session, wake)
+        self._live_faithfulness = LiveFaithfulness(faithfulness, background, runs)
+        self._diagnosis: list[Diagnosis] = []
+        self._diagnosed_at = 0.0
         self._drawn: tuple[int, bool] = (0, True)
         self._described_at = 0.0
         self._drawn_runs: tuple[FinishedRun, ...] = ()
@@ -82,6 +94,7 @@ class Screen:
                 n_edges=self._n_edges,
                 message=notice or self._delivery.outcome,
             ),
+            diagnosis=self._diagnose(snapshot),
             overwrite_prompt=self._delivery.question,
             held_out=held_out_of(
                 snapshot,
@@ -92,7 +105,23 @@ class Screen:
             since_last_run=since_last(runs, config),
             code=code,
         )
+        self._live_faithfulness.follow(snapshot)
         return self._live_circuit.follow(snapshot)
+
+    def _diagnose(self, snapshot: Snapshot) -> list[Diagnosis]:
+        now = time.monotonic()
+        if snapshot.state == "running" and now - self._diagnosed_at < SECONDS_BETWEEN_DIAGNOSES:
+            return self._diagnosis
+        self._diagnosed_at = now
+        measured = self._background.measured.get(snapshot.masks)
+        self._diagnosis = diagnose(
+            self._session.history,
+            n_edges=self._n_edges,
+            best=snapshot.best,
+            evaluation=None if measured is None else measured.evaluation,
+            on_training=None if measured is None else measured.on_training,
+        )
+        return self._diagnosis
 
     def _draw(self, snapshot: Snapshot) -> None:
         drawing = (snapshot.run, snapshot.state == "idle")

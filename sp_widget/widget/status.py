@@ -21,8 +21,8 @@ def status_of(
         n_batches: of an epoch.
         n_steps: of the run that would start now; the snapshot knows those of one that has begun.
         n_edges: edges of the model.
-        message: a sentence for the person; an error, what is wrong with the validation, and what
-            to set for the threads come before it.
+        message: a sentence for the person; an error, what is wrong with the validation or with the
+            folder, and what to set for the threads come before it.
     """
     record = snapshot.record
     n_steps = snapshot.n_steps or n_steps
@@ -34,7 +34,13 @@ def status_of(
     elif snapshot.state == "preparing":
         progress_label = "Preparing"
     error = "" if snapshot.error is None else describe(snapshot.error)
-    parts = (error, snapshot.validation_problem, snapshot.threads_note, message)
+    parts = (
+        error,
+        snapshot.validation_problem,
+        snapshot.saving_problem,
+        snapshot.threads_note,
+        message,
+    )
     message = " ".join(filter(None, parts))
     return Status(
         state=snapshot.state,

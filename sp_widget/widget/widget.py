@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
 from IPython.display import display
@@ -15,13 +18,17 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer
+from sp_widget.methods.config_text import config_to_json
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.run_files import folder_of
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.threads import Threads, check_threads
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
@@ -30,10 +37,20 @@ from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.comm_routing import deliver_where_addressed, responsiveness_note
 from sp_widget.widget.export import ExportPanel
+from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption
 from sp_widget.widget.panel_requests import PanelRequests
+from sp_widget.widget.probe_files import (
+    PanelFile,
+    RunEntry,
+    holds_panel,
+    read_panel,
+    read_run,
+    write_panel,
+    write_run,
+)
 from sp_widget.widget.publisher import Publisher
 from sp_widget.widget.runs import FinishedRun, Runs
 from sp_widget.widget.screen import Screen
@@ -41,6 +58,8 @@ from sp_widget.widget.settings import Settings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+Widget = TypeVar("Widget", bound="SubnetworkProbingWidget")
 
 MAX_UPDATES_PER_SECOND = 6
 MAX_MESSAGES_PER_SECOND = 33
@@ -69,6 +88,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             overwritten only after a person agreed in the panel.
         threads: how many threads the training uses, whatever torch is set to elsewhere. `"auto"`:
             the training tries a few numbers, up to torch's own, and takes the quickest.
+        folder: where everything is kept while it is made, for `load`: see docs/runs.md. Runs that
+            are there already come to `runs`.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -84,11 +105,14 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         official_edges: Collection[Edge] | None = None,
         save_as: str = "prune_scores",
         threads: Threads = "auto",
+        folder: str | Path | None = None,
     ) -> None:
         chosen = methods.get(method) if config is None else methods.of(config)
         check_training_arguments(model, dataloader, validation_dataloader, config, chosen.Config)
         check_widget_arguments(official_edges, save_as)
         check_threads(threads)
+        path = None if folder is None else folder_of(folder)
+        saved = read_panel(path) if path is not None and holds_panel(path) else None
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
@@ -108,6 +132,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.circuit = CircuitView(
             model, official_edges, dataloader.seq_labels if model.seq_len is not None else None
         )
+        self.faithfulness = FaithfulnessView()
         self.export = ExportPanel(self)
         # Whatever a handler changes is changed under the panel's lock: a handler runs on the
         # main thread or on a subshell's, while code in a cell may ask for the same thing.
@@ -116,7 +141,19 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._beginning = Beginning(config, config.seed)
         self._runs = Runs()
         self._delivery = Delivery(save_as.strip())
+        # One at a time writes `panel.json`.
+        self._saving = threading.Lock()
+        self._folder: Path | None = None
+        self._kept_panel: PanelFile | None = None
+        self._saving_problem = ""
         self._session = Session(self._new_trainer, on_end=self._deliver, threads=threads)
+        self._background = BackgroundEvaluation(
+            self._session,
+            model,
+            dataloader,
+            validation_dataloader,
+            changed=lambda: self._publisher.wake(),
+        )
         self._settings = Settings(
             config,
             self.panel,
@@ -130,7 +167,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self.panel,
             self.chart,
             self.circuit,
+            self.faithfulness,
             self._session,
+            self._background,
             self._runs,
             self._delivery,
             validation=validation_dataloader is not None,
@@ -158,21 +197,67 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 "reset": self.reset,
                 "restore_best": self.restore_best,
             },
+            save=self.save,
             wake=self._publisher.wake,
         )
         super().__init__(
-            [self.panel, self.chart.view, self.circuit, self.export],
+            [self.panel, self.chart.view, self.circuit, self.faithfulness, self.export],
             layout=ipywidgets.Layout(width="100%", min_width="0"),
         )
 
+        # In the browser, so that the mark follows the slider however busy the kernel is.
+        self._links = [
+            ipywidgets.jslink((self.circuit, "n_edges"), (self.faithfulness, "n_edges")),
+            ipywidgets.jsdlink(
+                (self.circuit, "training_edges"), (self.faithfulness, "training_edges")
+            ),
+        ]
+        self.faithfulness.on_measure(self._measure)
         deliver_where_addressed(self.panel.comm)
         self.panel.update(responsive=responsiveness_note())
         self._requests.listen()
         self._session.subscribe(self._publisher.wake)
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
+        self._session.subscribe(self._background.look)
         self._settings.show()
+        if path is not None:
+            self._take_up(path, saved, go_on=False)
         self._publish()
+
+    @classmethod
+    def load(
+        cls: type[Widget],
+        folder: str | Path,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        validation_dataloader: PromptDataLoader | None = None,
+        *,
+        threads: Threads = "auto",
+    ) -> Widget:
+        """Return the widget that `save` wrote, or that was kept in its `folder`.
+
+        The run at hand is at its step, paused unless it had ended, and goes on bit for bit; the
+        finished runs are in `runs`; the fields show what they showed. From now on everything is
+        kept in this folder.
+
+        Raises `ArgumentError` for another model or other data, naming what differs, and for files
+        that are no saved widget; `StateError` while the run is under way elsewhere.
+        """
+        path = folder_of(folder)
+        saved = read_panel(path)
+        probe = cls(
+            model,
+            dataloader,
+            validation_dataloader,
+            config=saved.config(model),
+            official_edges=saved.known_circuit(model),
+            save_as=saved.save_as,
+            threads=threads,
+        )
+        probe._take_up(path, saved, go_on=True)
+        probe._publisher.wake()
+        return probe
 
     # What a person in the panel and code in a cell can do.
 
@@ -221,7 +306,10 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             snapshot = self._session.snapshot()
             finished = None
             if snapshot.step and snapshot.state in ("paused", *ENDED):
-                finished = self._beginning.finished_run(snapshot, self.history, self.prune_scores)
+                moment, status = self._session.moment()
+                finished = self._beginning.finished_run(
+                    snapshot, moment, status, self._session.folder
+                )
             elif snapshot.state not in ("idle", "paused", *ENDED):
                 # It might pause before the next line, and be forgotten without being kept.
                 raise StateError(f"cannot reset: the run is {snapshot.state}")
@@ -230,7 +318,45 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             if finished is not None:
                 self._runs.keep(finished)
             self._settings.show()
+        self._keep_panel()
         self._publisher.wake()
+
+    def save(self, folder: str | Path) -> None:
+        """Write everything into a folder: all runs, what the fields show, the official edges.
+
+        While training, the run is written as it is after the step in progress, and goes on. The
+        folder may be the widget's own, a new one, or one that this widget was saved to before;
+        `load` reads it, docs/runs.md describes it.
+
+        Raises `ArgumentError` for a folder that holds something else, and `OSError` where it
+        cannot be written; what was there is whole then.
+        """
+        path = folder_of(folder)
+        if self._folder is not None and path.resolve() == self._folder.resolve():
+            if self.state != "idle":
+                self._session.save()
+            self._keep_panel()
+            if self._saving_problem:
+                raise OSError(self._saving_problem)
+            return
+        with self._lock:
+            runs = {f"run-{run.number}": (run.moment, run.status) for run in self._runs.all}
+            current = None
+            if self.state != "idle":
+                current = f"run-{self._runs.next_number}"
+                runs[current] = self._session.moment()
+            panel = self._panel_file(current)
+        entries = [replace(entry, folder=f"run-{entry.number}") for entry in panel.runs]
+        with self._saving:
+            if holds_panel(path):
+                there = read_panel(path)
+                names = {each.folder for each in there.runs} | {there.current} - {None}
+                if not names <= runs.keys():
+                    wanted = "a folder without the runs of another widget"
+                    raise ArgumentError("folder", wanted, sorted(map(str, names)))
+            for name, (moment, status) in runs.items():
+                write_run(path / name, moment, status)
+            write_panel(path, replace(panel, runs=tuple(entries)))
 
     def evaluate(self) -> HardEvaluation:
         """Measure the hard circuit on all validation data, after the step in progress.
@@ -334,6 +460,18 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return list(self._session.snapshot().evaluations)
 
     @property
+    def evaluation(self) -> Evaluation | None:
+        """What circuits of all sizes do, cut from the present scores; `None`: not measured yet.
+
+        Measured in the background when a run ends, on the first 64 validation prompts, with the
+        ablation and in the direction of the run; this waits for what is under way. `sp.evaluate`
+        measures more.
+        """
+        self._background.wait()
+        measured = self._background.measured.get(self._session.snapshot().masks)
+        return None if measured is None else measured.evaluation
+
+    @property
     def runs(self) -> list[FinishedRun]:
         """The runs before the last reset, oldest first, with their scores."""
         return list(self._runs.all)
@@ -356,15 +494,19 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._settings.config
 
     def close(self) -> None:
-        """Stop the training and remove the widget from the page."""
+        """Stop the training and remove the widget from the page; in a folder it is paused."""
         # Also called when the constructor refused its arguments.
         if "_session" in vars(self):
             with suppress(StateError):
-                self._session.stop()
+                self._session.stop(for_now=True)
             self.panel.close()
             self.chart.close()
+            for link in self._links:
+                link.close()
             self.circuit.close()
+            self.faithfulness.close()
             self.export.close()
+            self._background.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -374,6 +516,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"SubnetworkProbingWidget({snapshot.state}, {steps}"
             f"{self._model.n_edges} edges, save_as={self.panel.save_as!r})"
         )
+
+    def _measure(self) -> None:
+        # Pressed in the moment in which a run began: its end measures it.
+        with suppress(StateError):
+            self._background.measure()
 
     # The training.
 
@@ -389,6 +536,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         except ArgumentError as error:
             self._settings.explain(error)
             raise
+        self._keep_panel()
         self._requests.tell(self._beginning.config.caution)
 
     def _new_trainer(self) -> Trainer[Any]:
@@ -399,6 +547,71 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         # Not before: a start that is refused leaves the run at hand what it is.
         self._beginning = Beginning(config, trainer.seed)
         return trainer
+
+    # The folder.
+
+    def _take_up(self, folder: Path, saved: PanelFile | None, *, go_on: bool) -> None:
+        """Have the runs of a folder, and keep those to come there.
+
+        `go_on`: the run at hand goes on; otherwise it is one of the finished.
+        """
+        data = (self._model, self._dataloader, self._validation_dataloader)
+        try:
+            for entry in () if saved is None else saved.runs:
+                run = read_run(folder / entry.folder, *data)
+                if run is not None:
+                    self._runs.restore(run.finished(entry.number, entry.name, entry.shown))
+            name = None if saved is None else saved.current
+            current = None if name is None else read_run(folder / name, *data)
+            if current is not None and go_on:
+                trainer = current.trainer
+                self._beginning = Beginning(trainer.config_at_start, trainer.seed)
+                self._session.go_on(trainer, current.notes, current.status, current.folder)
+                if self.state in ENDED:
+                    self._deliver(trainer)
+            elif current is not None and current.trainer.step_count:
+                self._runs.keep(current.finished(0, "", shown=True))
+        except BaseException:
+            self.close()
+            raise
+        self._folder = folder
+        self._session.keep_in(folder)
+        self._keep_panel()
+
+    def _keep_panel(self) -> None:
+        """Write `panel.json` into the widget's folder, if there is something new to write."""
+        if self._folder is None:
+            return
+        with self._saving:
+            run = self._session.folder
+            panel = self._panel_file(None if run is None else run.name)
+            if panel == self._kept_panel and not self._saving_problem:
+                return
+            try:
+                write_panel(self._folder, panel)
+                self._kept_panel, self._saving_problem = panel, ""
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self._saving_problem = f"The panel could not be saved in its folder: {reason}."
+
+    def _panel_file(self, current: str | None) -> PanelFile:
+        config, official = self.config, self.official_edges
+        return PanelFile(
+            method=methods.of(config).name,
+            parameters=config_to_json(config),
+            save_as=self.panel.save_as,
+            official_edges=None if official is None else sorted(map(str, official)),
+            runs=tuple(
+                RunEntry(
+                    folder="" if run.folder is None else run.folder.name,
+                    number=run.number,
+                    name=run.name,
+                    shown=run.shown,
+                )
+                for run in self._runs.all
+            ),
+            current=current,
+        )
 
     def _code(self, snapshot: Snapshot) -> str:
         begun = snapshot.state != "idle"
@@ -419,11 +632,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     # What goes to the browser, one thread at a time.
 
     def _publish(self) -> float | None:
+        self._keep_panel()
         snapshot = self._session.snapshot()
         return self._screen.show(
             snapshot,
             config=self.config if snapshot.state == "idle" else self._beginning.config,
             n_steps=self._settings.n_steps,
-            notice=self._requests.notice,
+            notice=self._requests.notice or self._saving_problem,
             code=self._code(snapshot),
         )

@@ -229,7 +229,7 @@ def test_what_is_no_kind_of_patch_or_ablation_is_refused(word: Any) -> None:
     _refused(lambda: src_ablations(model, _loader(), word), "ablation_type")
 
 
-@pytest.mark.parametrize("edges", [5, "MLP 0->MLP 1", ["MLP 0->MLP 1"], [1], None])
+@pytest.mark.parametrize("edges", [5, "MLP 0->MLP 1", ["MLP 9->MLP 1"], [1], None])
 def test_what_are_no_official_edges_is_refused(edges: Any) -> None:
     model = _model()
     _refused(lambda: auroc(model, model.new_prune_scores(), edges), "official_edges")

@@ -162,7 +162,7 @@ def test_answers_count_at_every_output_position(answers: Any, mean: float, right
     logits = torch.tensor(POSITIONS, dtype=torch.float64)
     batch = _batch(answers, None)
     assert _measure("answer", logits, None, batch) == pytest.approx(-mean)
-    assert accuracy(logits, batch).item() == pytest.approx(right)
+    assert accuracy(logits, logits, batch).item() == pytest.approx(right)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,9 @@ def test_accuracy_is_the_share_of_prompts_whose_argmax_is_an_answer(
     answers: Any, right: float
 ) -> None:
     batch = _batch(answers, None)
-    assert accuracy(torch.tensor(LOGITS), batch).item() == pytest.approx(right)
+    assert accuracy(torch.tensor(LOGITS), torch.tensor(LOGITS), batch).item() == pytest.approx(
+        right
+    )
 
 
 @pytest.mark.parametrize("target", FAITHFULNESS)

@@ -52,6 +52,13 @@ def test_prune_scores_are_a_dictionary_that_knows_its_edges() -> None:
     ]
 
 
+def test_scores_from_a_file_may_have_their_modules_in_any_order() -> None:
+    scores = scores_of(GRAPH)
+    shuffled = PruneScores(dict(sorted(scores.items(), reverse=True)), GRAPH)
+    assert list(shuffled) != sorted(scores, reverse=True)
+    assert shuffled.top(GRAPH.n_edges) == scores.top(GRAPH.n_edges)
+
+
 @pytest.mark.parametrize("graph", [GRAPH, POSITIONS])
 def test_every_edge_is_in_the_table_once_with_its_own_score(graph: Graph) -> None:
     scores = scores_of(graph)

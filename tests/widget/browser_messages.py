@@ -33,3 +33,7 @@ def choose(probe: SubnetworkProbingWidget, preset: str) -> None:
 def edit_run(probe: SubnetworkProbingWidget, number: int, **change: str | bool) -> None:
     content = {"type": "run", "number": number, **change}
     _receive(probe, {"method": "custom", "content": content})
+
+
+def save(probe: SubnetworkProbingWidget, folder: Any) -> None:
+    _receive(probe, {"method": "custom", "content": {"type": "save", "folder": folder}})

@@ -135,6 +135,26 @@ def test_scores_arrive_as_floats_in_flat_order_in_one_message(view: CircuitView)
     assert floats(message["buffers"][0]) == list(range(n_edges))
 
 
+def test_frequencies_go_beside_the_scores(view: CircuitView) -> None:
+    model, n_edges = view._model, view._model.n_edges
+    shares = torch.linspace(0, 1, n_edges)
+    view.show_scores(scores_of(model))
+    view.show_frequencies(scores_of(model, shares))
+    assert view.comm.sent[-1]["buffer_paths"] == [["frequencies"]]
+    assert floats(view.frequencies) == shares.tolist()
+    assert floats(view.scores) == list(range(n_edges))
+    view.show_frequencies(None)
+    assert view.frequencies == b""
+    assert CircuitView(model, frequencies=scores_of(model, shares)).frequencies != b""
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_frequencies_that_are_no_shares_are_refused(view: CircuitView, value: float) -> None:
+    flat = torch.full((view._model.n_edges,), value)
+    with pytest.raises(ArgumentError, match=r"^frequencies: "):
+        view.show_frequencies(scores_of(view._model, flat))
+
+
 def test_modules_in_another_order_are_put_in_ours(view: CircuitView) -> None:
     backwards = dict(reversed(scores_of(view._model).items()))
     view.show_scores(backwards)

@@ -126,6 +126,7 @@ def test_select_fields_offer_every_choice_and_hold_one_of_them() -> None:
             "mse",
             "answer",
             "wrong_answer",
+            "logit_diff",
             "correct_percent",
             "logit_diff_percent",
         ],

@@ -104,7 +104,15 @@ export function createCanvases(nodes: HTMLElement): Canvases {
       const { layout, graph } = scene;
       const edges = crispEdges(scene);
       const { left, palette } = scene;
-      const inks = [layout, scene.scores, palette, scene.compare, left, window.devicePixelRatio];
+      const inks = [
+        layout,
+        scene.scores,
+        scene.shades,
+        palette,
+        scene.compare,
+        left,
+        window.devicePixelRatio,
+      ];
       const next = [
         ...inks,
         ...scene.circuit.moves.flat(),

@@ -16,8 +16,10 @@ export interface Scene {
   layout: Layout;
   circuit: Circuit;
   scores: Float32Array;
-  /** The largest absolute score. */
-  strongest: number;
+  /** What the shades show: the scores, or for each edge the share of runs that it is in. */
+  shades: Float32Array;
+  /** The value of the darkest shade. */
+  darkest: number;
   palette: Palette;
   onlyPaths: boolean;
   compare: boolean;
@@ -72,7 +74,7 @@ export function drawEdges(
   edges: readonly number[],
   fade: boolean,
 ): void {
-  const { graph, layout, circuit, scores, palette, compare } = scene;
+  const { graph, layout, circuit, shades, palette, compare } = scene;
   let batch: { key: string; stroke: Stroke; edges: number[] }[] = [];
   let level = "";
   const flush = (): void => {
@@ -93,7 +95,7 @@ export function drawEdges(
     const { port } = destinationOf(graph, edge);
     const verdict = compare ? verdictOn(graph, circuit, edge) : null;
     const faded = fade && verdict !== "miss" && !circuit.carrying[edge];
-    const stroke = strokeOf(palette, scores[edge] ?? 0, scene.strongest, port, verdict, faded);
+    const stroke = strokeOf(palette, shades[edge] ?? 0, scene.darkest, port, verdict, faded);
     // Within a shade, strokes differ only by their dashes: their order is of no matter.
     const next = `${stroke.colour} ${stroke.width} ${stroke.alpha}`;
     if (next !== level) flush();

@@ -8,6 +8,8 @@ export interface LegendState {
   hasScores: boolean;
   strongest: number;
   hasNegative: boolean;
+  /** Whether the shades show in how many runs an edge is, instead of its score. */
+  frequencies: boolean;
   hasPorts: boolean;
   /** Whether the ports in the picture carry their letters. */
   lettered: boolean;
@@ -30,7 +32,8 @@ export function createLegend(): Legend {
   const lowest = h("span", {});
   const highest = h("span", {});
   const bar = h("span", { class: "spc-ramp", "aria-hidden": "true" });
-  const scale = h("li", { class: "spc-key" }, "Score", lowest, bar, highest);
+  const measure = h("span", {});
+  const scale = h("li", { class: "spc-key" }, measure, lowest, bar, highest);
   const verdicts = (Object.keys(VERDICT_LABELS) as Verdict[]).map((verdict) => {
     const count = h("b", { class: "spc-count" });
     const text = h("span", {}, VERDICT_LABELS[verdict]);
@@ -84,9 +87,11 @@ export function createLegend(): Legend {
       const compared = state.verdicts;
       element.hidden = !state.hasScores;
       scale.hidden = compared !== null;
-      bar.classList.toggle("spc-ramp-signed", state.hasNegative);
-      setText(lowest, state.hasNegative ? formatScore(-state.strongest) : "0");
-      setText(highest, formatScore(state.strongest));
+      const signed = state.hasNegative && !state.frequencies;
+      setText(measure, state.frequencies ? "In how many runs" : "Score");
+      bar.classList.toggle("spc-ramp-signed", signed);
+      setText(lowest, state.frequencies ? "none" : signed ? formatScore(-state.strongest) : "0");
+      setText(highest, state.frequencies ? "all" : formatScore(state.strongest));
       for (const { verdict, item, count } of verdicts) {
         item.hidden = compared === null;
         setText(count, compared ? formatCount(compared[verdict]) : "");

@@ -11,7 +11,14 @@ const MOST_ROWS = 100;
 export interface Table {
   element: HTMLElement;
   /** Lists the edges of the circuit; only while the table is open. */
-  show(graph: Graph, circuit: Circuit, scores: Float32Array, compare: boolean): void;
+  show(
+    graph: Graph,
+    circuit: Circuit,
+    scores: Float32Array,
+    /** For each edge the share of runs that it is in; null: nothing is known of them. */
+    frequencies: Float32Array | null,
+    compare: boolean,
+  ): void;
 }
 
 /** The circuit as text, for those who do not see the picture and for copying. */
@@ -31,7 +38,7 @@ export function createTable(opened: () => void): Table {
 
   return {
     element,
-    show(graph, circuit, scores, compare) {
+    show(graph, circuit, scores, frequencies, compare) {
       setText(summary, `${counted(circuit.size, "edge")} as text`);
       if (!element.open) return;
       const shown = [...circuit.order.subarray(0, Math.min(circuit.size, MOST_ROWS))];
@@ -49,6 +56,7 @@ export function createTable(opened: () => void): Table {
           "Destination",
           ...(graph.data.positions ? ["Position"] : []),
           "Score",
+          ...(frequencies ? ["Runs"] : []),
           "Path",
           ...(compare ? ["Known circuit"] : []),
         ];
@@ -67,6 +75,7 @@ export function createTable(opened: () => void): Table {
           destinationOf(graph, edge).name,
           ...(graph.data.positions ? [positionName(graph, graph.position[edge]!)] : []),
           formatScore(scores[edge]!),
+          ...(frequencies ? [`${Math.round(100 * frequencies[edge]!)}%`] : []),
           circuit.carrying[edge] ? "on a path" : "–",
           ...(compare ? [verdictOn(graph, circuit, edge) ?? ""] : []),
         ];

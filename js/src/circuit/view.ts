@@ -43,6 +43,8 @@ export function createView(
   let scores: Float32Array = new Float32Array(0);
   let strongest = 0;
   let hasNegative = false;
+  /** For each edge the share of runs that it is in; empty: nothing is known of them. */
+  let frequencies: Float32Array = new Float32Array(0);
   let order: Uint32Array = new Uint32Array(0);
   let circuit: Circuit = topCircuit(graph, order, 0);
   let layout: Layout | null = null;
@@ -136,12 +138,14 @@ export function createView(
     layout: laidOut,
     circuit,
     scores,
-    strongest,
+    shades: showsFrequencies() ? frequencies : scores,
+    darkest: showsFrequencies() ? 1 : strongest,
     palette: (colours ??= palette.read()),
     onlyPaths: model.get("only_paths"),
     compare: comparing(),
     left: scroller.scrollLeft,
   });
+  const showsFrequencies = (): boolean => frequencies.length > 0;
   const comparing = (): boolean => known !== null && model.get("compare");
 
   // Asked for in every frame, and slow with thousands of nodes.
@@ -201,6 +205,8 @@ export function createView(
     const [first] = order;
     strongest = first === undefined ? 0 : Math.abs(scores[first] ?? 0);
     hasNegative = scores.some((score) => score < 0);
+    frequencies = readScores(model.get("frequencies"));
+    if (frequencies.length !== graph.nEdges) frequencies = new Float32Array(0);
   };
 
   const takeCircuit = (): void => {
@@ -243,6 +249,7 @@ export function createView(
       hasScores: order.length > 0,
       strongest,
       hasNegative,
+      frequencies: showsFrequencies(),
       hasPorts,
       lettered: now.layout.lettered,
       hasIdle: !now.onlyPaths && circuit.nCarrying < circuit.size,
@@ -301,7 +308,7 @@ export function createView(
   const catchUp = (): void => {
     timer = undefined;
     nodes.name(circuit);
-    table.show(graph, circuit, scores, comparing());
+    table.show(graph, circuit, scores, showsFrequencies() ? frequencies : null, comparing());
     save();
   };
   const save = (): void => {
@@ -347,7 +354,7 @@ export function createView(
       signal,
     );
   };
-  on(Stage.Scores, "scores");
+  on(Stage.Scores, "scores", "frequencies");
   on(Stage.Circuit, "n_edges", "training_edges", "auroc", "only_paths", "compare");
   on(Stage.Circuit, "search");
   on(Stage.Layout, "pinned");

@@ -66,6 +66,11 @@ export type CircuitTraits = {
    * saved without them has nothing here.
    */
   scores: DataView | null;
+  /**
+   * A 32-bit float from 0 to 1 for every edge in flat order: the share of runs that it is in,
+   * which the colours then show instead of the score. Empty: they show the score.
+   */
+  frequencies: DataView | null;
   /** Edges in the circuit as the training counts them; the picture follows it. */
   training_edges: number | null;
   /** How well the scores find the known circuit. */

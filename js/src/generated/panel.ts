@@ -28,6 +28,13 @@ export type Status = {
   progress_label: string;
 };
 
+/** One thing that is off. */
+export type Diagnosis = {
+  problem: string;
+  /** What to do. */
+  remedy: string;
+};
+
 export type Kind = "number" | "integer" | "numbers" | "select" | "checkbox" | "code";
 
 /** One choice of a select field. */
@@ -109,6 +116,8 @@ export type Command = "start" | "pause" | "resume" | "stop" | "step" | "reset" |
 /** The traits of the Python `ControlPanel`. */
 export type PanelTraits = {
   status: Status;
+  /** What is off about the run, with what to do; empty: nothing. */
+  diagnosis: Diagnosis[];
   /** The settings of the method, in display order. */
   fields: Field[];
   /** Field name to what the field holds: text as typed, or the state of a checkbox. */

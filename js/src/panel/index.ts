@@ -7,6 +7,7 @@ import { followKernel } from "../shared/kernel";
 import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
+import { createDiagnosis } from "./diagnosis";
 import { createDocumentation } from "./documentation";
 import { createValidation } from "./validation";
 import {
@@ -31,6 +32,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   };
   const controls = createControls(send);
   const status = createStatus();
+  const diagnosis = createDiagnosis();
   const note = h("p", { class: "sp-note" });
   const validation = createValidation(send);
   const documentation = createDocumentation();
@@ -80,6 +82,7 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
       ),
       note,
       status.element,
+      diagnosis.element,
       validation.element,
       settings.element,
       saving.element,
@@ -126,8 +129,9 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
   observe(model, ["status", "methods", "method"], showStatus, signal);
   observe(
     model,
-    ["outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
+    ["diagnosis", "outlook", "held_out", "runs", "since_last_run", "code", "responsive"],
     () => {
+      diagnosis.show(model.get("diagnosis"));
       settings.showOutlook(model.get("outlook"));
       validation.update(model.get("held_out"));
       runs.show(model.get("runs"));

@@ -13,6 +13,7 @@ export const SMALL = plainModel({ blocks: 2, heads: 2 });
 export interface Stroke {
   lines: number;
   dash: number[];
+  width: number;
   canvas: string;
 }
 
@@ -79,7 +80,7 @@ function fakeContext(this: HTMLCanvasElement): CanvasRenderingContext2D {
     beginPath: () => (lines = 0),
     moveTo: () => (lines += 1),
     setLineDash: (next: number[]) => (dash = next),
-    stroke: () => strokes.push({ lines, dash, canvas: className }),
+    stroke: () => strokes.push({ lines, dash, width: Number(own.lineWidth), canvas: className }),
     measureText: (text: string) => ({ width: 7 * text.length }),
     createImageData: (w: number, h: number) => ({
       width: w,
@@ -128,6 +129,7 @@ export function openCircuit(traits: Partial<CircuitTraits> = {}): View {
     graph: SMALL,
     no_picture: "",
     scores: null,
+    frequencies: null,
     training_edges: null,
     auroc: null,
     n_edges: null,

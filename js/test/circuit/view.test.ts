@@ -330,6 +330,48 @@ describe("the search box", () => {
   });
 });
 
+describe("with the frequencies of edges", () => {
+  const plain = readGraph(SMALL);
+  const shares = new Float32Array(plain.nEdges);
+  shares[edgeNamed(plain, "A1.1->Resid End")] = 1;
+  shares[edgeNamed(plain, "Resid Start->A0.0.V")] = 0.25;
+  const frequencies = new DataView(shares.buffer);
+  const widths = (): number[] =>
+    strokes
+      .filter(({ canvas, lines }) => canvas.includes("front") && lines > 0)
+      .map((s) => s.width);
+
+  it("colours edges by them, says so in the legend, and draws the same circuit", () => {
+    const view = openCircuit({ scores, n_edges: 3 });
+    const thickest = Math.max(...widths());
+    expect(view.text(".spc-legend")).toContain("Score04.00");
+    const before = view.nodes();
+    strokes.length = 0;
+    view.model.set("frequencies", frequencies);
+    settle();
+    expect(view.text(".spc-legend")).toContain("In how many runsnoneall");
+    expect(view.nodes()).toEqual(before);
+    // The edge of the highest score is in a quarter of the runs, and drawn before that in all.
+    expect(widths().at(-1)).toBeLessThan(thickest);
+    expect(Math.max(...widths())).toBe(thickest);
+    view.model.set("frequencies", null);
+    settle();
+    expect(view.text(".spc-legend")).toContain("Score04.00");
+  });
+
+  it("lists them in the table", () => {
+    const view = openCircuit({ scores, n_edges: 2, frequencies });
+    const details = view.el.querySelector("details");
+    if (details) details.open = true;
+    details?.dispatchEvent(new Event("toggle"));
+    settle();
+    const first = view.el.querySelector(".spc-edges tbody tr");
+    const cells = [...(first?.children ?? [])].map((cell) => cell.textContent);
+    expect(cells).toContain("25%");
+    expect(view.text(".spc-edges thead")).toContain("ScoreRunsPath");
+  });
+});
+
 describe("beside a known circuit", () => {
   const plain = readGraph(SMALL);
   const official = ["A1.1->Resid End", "MLP 0->Resid End"].map((name) => edgeNamed(plain, name));

@@ -137,6 +137,7 @@ export function openPanel(traits: Partial<PanelTraits> = {}): View {
     presets: PRESETS,
     preset: "reference",
     outlook: { text: "32,491 edges, 400 steps.", warning: "" },
+    diagnosis: [],
     held_out: {
       last: "not measured yet",
       last_step: null,

@@ -1,0 +1,156 @@
+"""The faithfulness view: what circuits of all sizes lose, on a log axis, for several runs.
+
+The view is TypeScript (`js/src/faithfulness/`). Here are the traits that it shows and the message
+that it sends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict
+
+import traitlets
+from ipywidgets import CallbackDispatcher
+
+from sp_widget.errors import ArgumentError
+from sp_widget.evaluation.draw_curve import LABELS
+from sp_widget.evaluation.evaluation import Evaluation
+from sp_widget.widget.bundle import bundled
+from sp_widget.widget.comm_routing import deliver_where_addressed
+from sp_widget.widget.locked import LockedWidget
+
+Point = tuple[int, float]
+"""Edges in the circuit, and what it loses."""
+
+Band = tuple[int, float, float]
+"""Edges in the circuit, and the least and the most that random circuits of so many edges lose."""
+
+
+class CurveData(TypedDict):
+    """The curve of one run."""
+
+    name: str
+    protocol: str
+    """In which direction and with which ablation it was measured."""
+    circuit: list[Point]
+    complement: list[Point]
+    random: list[Band]
+
+
+class FaithfulnessView(LockedWidget):
+    """What circuits, their complements and random circuits lose, against their number of edges.
+
+    The first of the evaluations is drawn with complement and random circuits, the others with the
+    circuit alone, each in its own colour. A click sets `n_edges`.
+
+    Args:
+        evaluations: What `sp.evaluate` returned, by the name that the legend shows; one of them
+            needs no name.
+        metric: The metric that is drawn; by default the first of the first evaluation.
+
+    Raises `ArgumentError` with the name of a bad argument.
+    """
+
+    _esm = bundled("faithfulness.js")
+    _css = bundled("faithfulness.css")
+
+    curves = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[CurveData])
+    """Of the present run first, where that was measured."""
+    metric = traitlets.Unicode("").tag(sync=True)
+    """What stands beside the axis."""
+    most = traitlets.Int(0).tag(sync=True)
+    """Edges of the model."""
+    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
+    """The size that is marked, as a person or code chose; `None`: `training_edges`."""
+    training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
+    """Edges in the circuit as the training counts them."""
+    note = traitlets.Unicode("").tag(sync=True)
+    """What is going on, or what there is to do."""
+    measure = traitlets.Enum(["never", "later", "now"], "never").tag(
+        sync=True, holds=Literal["never", "later", "now"]
+    )
+    """Whether the present scores can be measured; `never`: there is no button."""
+
+    def __init__(
+        self,
+        evaluations: Evaluation | Mapping[str, Evaluation] | None = None,
+        metric: str | None = None,
+    ) -> None:
+        given = {"circuit": evaluations} if isinstance(evaluations, Evaluation) else evaluations
+        named = _check_evaluations({} if given is None else given)
+        self._clicks = CallbackDispatcher()
+        super().__init__(**_traits(named, metric))
+        self.on_msg(self._handle_message)
+        # A click is answered while a cell runs.
+        deliver_where_addressed(self.comm)
+
+    def on_measure(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when a person asks for the curve of the present scores."""
+        self._clicks.register_callback(callback)
+
+    def show(
+        self,
+        evaluations: Mapping[str, Evaluation],
+        *,
+        note: str = "",
+        measure: Literal["never", "later", "now"] = "never",
+    ) -> None:
+        """Show other evaluations. Safe from any thread; sends nothing if nothing changed."""
+        self.update(**_traits(evaluations, None), note=note, measure=measure)
+
+    def _handle_message(self, _: object, content: Any, buffers: object) -> None:
+        if isinstance(content, dict) and content.get("type") == "measure":
+            self._clicks()
+
+    def __repr__(self) -> str:
+        names = ", ".join(curve["name"] for curve in self.curves)
+        return f"FaithfulnessView({names or 'nothing measured yet'})"
+
+
+def _check_evaluations(given: object) -> Mapping[str, Evaluation]:
+    if not isinstance(given, Mapping) or not all(
+        isinstance(name, str) and isinstance(each, Evaluation) for name, each in given.items()
+    ):
+        raise ArgumentError("evaluations", "what sp.evaluate returns, by name", given)
+    sizes = {each.n_edges for each in given.values()}
+    if len(sizes) > 1:
+        raise ArgumentError("evaluations", "evaluations of one model", sorted(sizes))
+    return given
+
+
+def _traits(evaluations: Mapping[str, Evaluation], metric: str | None) -> dict[str, Any]:
+    if not evaluations:
+        return {"curves": []}
+    first = next(iter(evaluations.values()))
+    metric = first.metrics[0] if metric is None else metric
+    if all(math.isnan(value) for _, value in first.curve(metric)):
+        known = [*first.metrics, *(["logit_diff_share"] if "logit_diff" in first.metrics else [])]
+        raise ArgumentError("metric", f"one of {known}", metric)
+    # With another metric a run cannot stand beside the first.
+    curves = {
+        name: _curve(name, each, metric)
+        for name, each in evaluations.items()
+        if any(not math.isnan(value) for _, value in each.curve(metric))
+    }
+    return {
+        "curves": list(curves.values()),
+        "metric": LABELS.get(metric, metric),
+        "most": first.n_edges,
+    }
+
+
+def _curve(name: str, evaluation: Evaluation, metric: str) -> CurveData:
+    direction = str(evaluation.patch_type).lower()
+    return CurveData(
+        name=name,
+        protocol=f"{str(evaluation.ablations[0]).lower()}, {direction}",
+        circuit=_finite(evaluation.curve(metric)),
+        complement=_finite(evaluation.curve(metric, "complement")),
+        random=_finite(evaluation.band(metric)),
+    )
+
+
+def _finite(points: list[Any]) -> list[Any]:
+    """Return those points that can be drawn on a log axis, as the browser takes them."""
+    return [list(each) for each in points if each[0] > 0 and all(map(math.isfinite, each))]
