@@ -203,6 +203,7 @@ class PromptDataLoader(DataLoader[PromptPair]):
             raise ArgumentError("batch_size", "a whole number of at least 1", batch_size)
         if not is_whole_number(diverge_idx) or diverge_idx < 0:
             raise ArgumentError("diverge_idx", "a whole number of at least 0", diverge_idx)
+        _check_labels(seq_labels, word_idxs)
         _check_prefix(prefix, diverge_idx, prompt_dataset)
         if seq_len is not None:
             _check_seq_len(seq_len, prompt_dataset)
@@ -432,6 +433,19 @@ def _count_prompts(prompt_dataset: object) -> int:
     if not isinstance(inner, PromptDataset):
         raise ArgumentError("prompt_dataset", "a PromptDataset or a Subset of one", prompt_dataset)
     return len(prompt_dataset)  # type: ignore[arg-type]
+
+
+def _check_labels(seq_labels: object, word_idxs: object) -> None:
+    good = isinstance(seq_labels, Sequence) and all(isinstance(each, str) for each in seq_labels)
+    if seq_labels is not None and (not good or isinstance(seq_labels, str)):
+        raise ArgumentError("seq_labels", "a list of strings or None", seq_labels)
+    if word_idxs is None:
+        return
+    if not isinstance(word_idxs, Mapping) or not all(isinstance(word, str) for word in word_idxs):
+        raise ArgumentError("word_idxs", "a dictionary from words to positions", word_idxs)
+    for word, position in word_idxs.items():
+        if not is_whole_number(position) or position < 0:
+            raise ArgumentError(f"word_idxs[{word!r}]", "a token position", position)
 
 
 def _check_seq_len(seq_len: int, prompt_dataset: PromptDataset | Subset[PromptPair]) -> None:

@@ -21,6 +21,7 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
+from sp_widget.report.plain_text import plain
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Picture:
         n_edges: int,
         title: str,
     ) -> None:
-        self.title = title
+        self.title = plain(title)
         """What the picture is of."""
         self._history = list(history)
         self._evaluations = list(evaluations)
