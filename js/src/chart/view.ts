@@ -42,8 +42,8 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
   const prefix = uniquePrefix();
   const controls = createControls(prefix, {
     log(axis, on) {
-      const others = model.get("log").filter((name) => name !== axis);
-      change("log", on ? [...others, axis] : others);
+      const others = model.get("log_axes").filter((name) => name !== axis);
+      change("log_axes", on ? [...others, axis] : others);
     },
     smoothing(weight) {
       change("smoothing", weight);
@@ -106,7 +106,7 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
     plot.show(scene.axes.steps, step);
     legend.show(scene, step);
     controls.show({
-      log: model.get("log"),
+      log: model.get("log_axes"),
       smoothing: model.get("smoothing"),
       whole: model.get("window") === null,
     });

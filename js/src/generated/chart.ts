@@ -69,7 +69,7 @@ export type ChartTraits = {
   summary: string;
   table: Table;
   /** The axes that are logarithmic. */
-  log: AxisName[];
+  log_axes: AxisName[];
   /** Weight of what came before in the moving average; 0: no smoothing. */
   smoothing: number;
   /** The first and the last step in view; `None`: all. */

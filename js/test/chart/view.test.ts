@@ -136,7 +136,7 @@ describe("the controls", () => {
     slide(view.control("Smoothing"), 0.5);
     slide(view.control("Smoothing"), 0.6);
     view.button("Zoom in").click();
-    expect(view.model.get("log")).toEqual(["left"]);
+    expect(view.model.get("log_axes")).toEqual(["left"]);
     expect(view.model.get("smoothing")).toBe(0.6);
     expect(view.model.get("window")).toEqual([26, 76]);
     expect(view.model.save_changes).not.toHaveBeenCalled();
@@ -255,7 +255,7 @@ describe("the table", () => {
 
 describe("a view", () => {
   it("shows what was set in another, and what was saved", async () => {
-    const view = await openChart({ smoothing: 0.25, log: ["right"] });
+    const view = await openChart({ smoothing: 0.25, log_axes: ["right"] });
     const second = openView(view.model);
     expect(second.control("Smoothing").value).toBe("0.25");
     slide(view.control("Smoothing"), 0.5);
