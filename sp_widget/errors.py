@@ -23,6 +23,13 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+def require_switches(**switches: object) -> None:
+    """Raise `ArgumentError` for the first argument that is neither `True` nor `False`."""
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ArgumentError(name, "True or False", value)
+
+
 class ArgumentError(ValueError):
     """A bad argument.
 

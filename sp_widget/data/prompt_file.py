@@ -31,6 +31,9 @@ Nested: TypeAlias = int | float | list["Nested"]
 """A number or a list of lists of numbers."""
 
 
+_LONGEST_PATH = 250
+
+
 class PromptFileError(ValueError):
     """A file of prompts that cannot be used as it is.
 
@@ -41,8 +44,14 @@ class PromptFileError(ValueError):
     def __init__(self, file: Path, place: str, wanted: str, got: str) -> None:
         self.file = file
         self.place = place
-        where = f"{file}, {place}" if place else str(file)
+        where = ", ".join(filter(None, [file_shown(file), place]))
         super().__init__(f"{where}: wanted {wanted}, got {got}")
+
+
+def file_shown(file: Path) -> str:
+    """Return the path of a file as it is given, or of a very long one the end."""
+    text = str(file)
+    return text if len(text) <= _LONGEST_PATH else f"…{text[1 - _LONGEST_PATH :]}"
 
 
 @dataclass(frozen=True)

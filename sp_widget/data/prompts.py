@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from sp_widget.data.tails import behind
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches
 from sp_widget.types import BatchKey
 
 Answers: TypeAlias = Tensor | list[Tensor]
@@ -201,8 +201,12 @@ class PromptDataLoader(DataLoader[PromptPair]):
         n_prompts = _count_prompts(prompt_dataset)
         if not is_whole_number(batch_size) or batch_size < 1:
             raise ArgumentError("batch_size", "a whole number of at least 1", batch_size)
-        if not is_whole_number(diverge_idx) or diverge_idx < 0:
-            raise ArgumentError("diverge_idx", "a whole number of at least 0", diverge_idx)
+        if not is_whole_number(diverge_idx) or not 0 <= diverge_idx < 2**63:
+            wanted = "a whole number of at least 0 and of 64 bits"
+            raise ArgumentError("diverge_idx", wanted, diverge_idx)
+        require_switches(shuffle=shuffle, drop_last=drop_last)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ArgumentError("generator", "a torch.Generator or None", generator)
         _check_labels(seq_labels, word_idxs)
         _check_prefix(prefix, diverge_idx, prompt_dataset)
         if seq_len is not None:
@@ -374,6 +378,8 @@ def _answer_list(
         place = f"{name}[{i}]"
         if not isinstance(answer, Tensor):
             raise ArgumentError(place, "a tensor", answer)
+        if answer.layout != torch.strided:
+            raise ArgumentError(place, "a dense tensor", answer.layout)
         if answer.ndim == 0 or answer.numel() == 0:
             raise ArgumentError(
                 place, "a tensor with at least one dimension and one answer", tuple(answer.shape)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import Tensor
 
 from sp_widget import methods
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
@@ -224,7 +224,13 @@ def snapshot(
     """
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
-    known = None if official_edges is None else frozenset(official_edges)
+    if not isinstance(title, str):
+        raise ArgumentError("title", "a text", title)
+    if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:
+        raise ArgumentError("config", "the config of a method or None", type(config))
+    known = None
+    if official_edges is not None:
+        known = frozenset(find_edges(model, official_edges, "official_edges"))
     if n_edges is None:
         if history:
             n_edges = history[-1].hard_edge_count
