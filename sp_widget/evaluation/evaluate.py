@@ -93,6 +93,7 @@ def evaluate(
         ArgumentError: With the name of a bad argument.
         ModelChangedError: When a weight has changed since the model was made patchable.
     """
+    require_switches(progress=progress)
     making = EvaluationInParts(
         model,
         dataloader,
@@ -161,7 +162,8 @@ class EvaluationInParts:
             raise ArgumentError("patch_type", "a member of PatchType", patch_type)
         self.patch_type = patch_type
         for name, given in (("random", random), ("seed", seed)):
-            if given is not None and (not is_whole_number(given) or given < 0):
+            drawn = name == "seed" and given is None
+            if not drawn and (not is_whole_number(given) or given < 0):
                 raise ArgumentError(name, "a whole number of at least 0", given)
         if random > MOST_RANDOM:
             raise ArgumentError("random", f"at most {MOST_RANDOM:,} random circuits", random)

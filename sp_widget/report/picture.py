@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import Tensor
 
 from sp_widget import methods
+from sp_widget.circuits.arguments import check_count
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.files import write_atomically
@@ -224,6 +225,15 @@ def snapshot(
     """
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    for name, given, kind in (
+        ("history", history, StepRecord),
+        ("evaluations", evaluations, HardEvaluation),
+    ):
+        good = isinstance(given, Sequence) and all(isinstance(each, kind) for each in given)
+        if not good or isinstance(given, str | bytes):
+            raise ArgumentError(name, f"a list of {kind.__name__}", given)
+    if n_edges is not None:
+        check_count(n_edges, model.n_edges)
     if not isinstance(title, str):
         raise ArgumentError("title", "a text", title)
     if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:

@@ -1,7 +1,8 @@
 """Whatever is given for an argument of a public function: it works, or our own error names it.
 
 Each argument of each function in turn is replaced by each of the values that were found to end in
-somebody else's error, all others being right.
+somebody else's error, all others being right. Functions that train are here by their configs, which
+check all settings; what they take beside these is in tests/circuits/test_arguments.py.
 """
 
 from __future__ import annotations
@@ -78,13 +79,8 @@ WRONG: tuple[Any, ...] = (
 )
 
 
-def wrong_for(name: str) -> tuple[Any, ...]:
-    # A number of steps that is merely large is not wrong, but nobody waits for it.
-    return WRONG
-
-
 def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
-    """Every public function by name, with arguments that are right."""
+    """Functions by name, with arguments that are right."""
     model = sp.patchable_model(bridge("native-attention-only"))
     loader = dataloader()
     scores = model.new_prune_scores()
@@ -98,7 +94,6 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     answers = torch.ones(2, 1, dtype=torch.long)
     dataset = sp.PromptDataset(tokens, tokens, answers, answers)
     both = {"model": model, "dataloader": loader}
-    run = {**both, "official_edges": None, "progress": False}
     saved = sp.PruneScores(scores, model.graph)
     saved.save(folder / "scores.json")
     return {
@@ -133,7 +128,6 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
                 "ablation_type": sp.AblationType.RESAMPLE,
             },
         ),
-        "check_model": (sp.check_model, both),
         "PruneScores": (sp.PruneScores, {"scores": scores, "graph": model.graph}),
         "PruneScores.load": (
             sp.PruneScores.load,
@@ -189,21 +183,6 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             sp.auroc,
             {"model": model, "prune_scores": scores, "official_edges": edges, "per": "edge"},
         ),
-        "evaluate": (
-            sp.evaluate,
-            {
-                **both,
-                "prune_scores": scores,
-                "sizes": [1],
-                "ablations": sp.AblationType.ZERO,
-                "complement": False,
-                "random": 0,
-                "metrics": ["kl_div"],
-                "patch_type": sp.PatchType.TREE_PATCH,
-                "seed": 0,
-                "progress": False,
-            },
-        ),
         "snapshot": (
             sp.snapshot,
             {
@@ -218,43 +197,10 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
                 "title": "title",
             },
         ),
-        "subnetwork_probing_prune_scores": (
-            sp.subnetwork_probing_prune_scores,
-            {
-                **run,
-                "learning_rate": 0.1,
-                "epochs": 1,
-                "regularize_lambda": 1.0,
-                "mask_fn": None,
-                "dropout_p": 0.0,
-                "init_val": 1.0,
-                "circuit_size": None,
-                "tree_optimisation": False,
-                "avoid_edges": None,
-                "avoid_lambda": 1.0,
-                "faithfulness_target": "kl_div",
-                "seed": 0,
-                "validation_dataloader": None,
-            },
-        ),
-        "acdc_prune_scores": (
-            sp.acdc_prune_scores,
-            {**run, "tao_exps": [2], "tao_bases": [9], "faithfulness_target": "kl_div"},
-        ),
         "ground_truth_prune_scores": (
             sp.ground_truth_prune_scores,
             {**both, "official_edges": edges},
         ),
-        "random_prune_scores": (sp.random_prune_scores, both),
-        "activation_magnitude_prune_scores": (sp.activation_magnitude_prune_scores, both),
-        "weight_magnitude_prune_scores": (sp.weight_magnitude_prune_scores, both),
-        "eap_ig_prune_scores": (sp.eap_ig_prune_scores, run),
-        "mask_gradient_prune_scores": (sp.mask_gradient_prune_scores, run),
-        "edge_attribution_patching_prune_scores": (
-            sp.edge_attribution_patching_prune_scores,
-            {**both, "official_edges": None},
-        ),
-        "estimate": (sp.estimate, {**both, "config": None, "validation_dataloader": None}),
         "tasks.load": (sp.tasks.load, {"name": "tiny-ioi"}),
         "methods.get": (sp.methods.get, {"name": "acdc"}),
         **{
