@@ -201,7 +201,6 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             sp.ground_truth_prune_scores,
             {**both, "official_edges": edges},
         ),
-        "tasks.load": (sp.tasks.load, {"name": "tiny-ioi"}),
         "methods.get": (sp.methods.get, {"name": "acdc"}),
         **{
             f"{name} config": (
