@@ -25,8 +25,11 @@ CHROMIUM := $(VENV)/.chromium
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
-# Two processes with one thread each keep two cores busier than one process with two threads.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
+# Two processes with one thread each keep two cores busier than one process with two threads. In the
+# order of the folders: xdist would keep the modules of few tests for the end, which take longest.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 600 \
+	--nbval-sanitize-with tests/nbval_sanitize.cfg
 
 SIDE_BY_SIDE := --no-print-directory -j2
 # GNU make 3.81, which macOS has, mixes the outputs.
@@ -35,7 +38,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-browser \
+.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-python-and-notebooks test-browser \
 	test-install test-legacy audit format build lock clean distclean
 
 help: ## list what can be made
@@ -49,8 +52,7 @@ demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
 test: ## check everything
 	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) $(NODE_MODULES)
 	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) checks
-	@$(MAKE) --no-print-directory test-python
-	@$(MAKE) --no-print-directory test-notebooks
+	@$(MAKE) --no-print-directory test-python-and-notebooks
 	@$(MAKE) --no-print-directory test-browser
 	@echo
 	@echo "sp_widget: every check passed: format, lint, floors, types, JavaScript, documentation,"
@@ -76,11 +78,14 @@ test-python: $(INSTALLED) ## the Python tests, those of the wheel and the comman
 	$(PYTEST_PARALLEL)
 
 test-notebooks: $(INSTALLED) ## run the tutorials and compare their outputs with the stored ones
-	$(PYTEST_PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 600 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(PYTEST_PARALLEL) $(NBVAL) notebooks
+
+# The notebooks first: they take longest, and the rest fills up what they leave.
+test-python-and-notebooks: $(INSTALLED) # both at once, as `make test` runs them
+	$(PYTEST_PARALLEL) $(NBVAL) notebooks tests
 
 test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
-	$(PY) -m pytest -m browser
+	$(PY) -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
 	SP_WIDGET_FULL_INSTALL=1 $(PY) -m pytest tests/package/test_distribution.py -k "demo or installed"
