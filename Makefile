@@ -39,7 +39,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DELETE_ON_ERROR:
 
 .PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-python-and-notebooks test-browser \
-	test-install test-legacy format build lock clean distclean
+	test-install test-legacy audit format build lock clean distclean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,11 @@ test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment
 
 test-legacy: $(INSTALLED_LEGACY) ## models of an older transformer-lens, in another environment (not in test)
 	OMP_NUM_THREADS=1 $(VENV_LEGACY)/bin/python -m pytest -m legacy tests/legacy
+
+audit: $(INSTALLED) $(NODE_MODULES) ## known weaknesses in what is installed; asks the indices of advisories (not in test)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) 'pip-audit>=2.9,<3'
+	$(VENV)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	cd js && npm audit
 
 format: $(INSTALLED) $(NODE_MODULES) ## format all code, and mend what the linters can mend
 	$(VENV)/bin/ruff check --fix .
