@@ -45,7 +45,7 @@ def areas(task: Any, scores: sp.PruneScores) -> dict[str, float | None]:
         scores,
         complement=False,
         random=0,
-        metrics=[metric, "logit_diff_share", "positive_logit_diff"] if contrast else [metric],
+        metrics=[metric, "logit_diff", "positive_logit_diff"] if contrast else [metric],
         progress=False,
     )
     return {
@@ -53,6 +53,13 @@ def areas(task: Any, scores: sp.PruneScores) -> dict[str, float | None]:
         "acc_auc": found.acc_auc if contrast else None,
         "cmd": found.cmd if contrast else None,
     }
+
+
+def log_area(task: Any, scores: sp.PruneScores) -> float:
+    """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
+    area = areas(task, scores)["area"]
+    assert area is not None
+    return area
 
 
 def measure(task_name: str, method_name: str, seed: int, smoke: bool) -> dict[str, Any]:
