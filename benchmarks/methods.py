@@ -8,8 +8,8 @@ the table is printed as Markdown. `--smoke`: one small task, two methods, a few 
 The area is the mean over ln k, from one edge to all, of what circuits of the top k edges lose on
 held-out prompts (clean prompts run, all other edges ablated by resampling): KL(model || circuit),
 or the mean squared error where the task is a regression. acc-AUC and CMD (see docs/evaluation.md)
-need wrong answers, and are left out where the task has none. Seconds are those of the processor that
-the training took, one thread, without preparation of the data.
+need wrong answers, and are left out where the task has none. Seconds are those of the processor
+that the training took, one thread, without preparation of the data.
 """
 
 from __future__ import annotations

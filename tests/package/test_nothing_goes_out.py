@@ -12,14 +12,14 @@ import pytest
 import sp_widget as sp
 
 
-class Refused(Exception):
+class NetworkError(Exception):
     """Somebody asked for the network."""
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **_: Any) -> Any:
-        raise Refused(arguments)
+        raise NetworkError(arguments)
 
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
@@ -55,5 +55,5 @@ def test_a_task_is_loaded_trained_measured_and_saved_without_a_network(tmp_path:
 
 @pytest.mark.usefixtures("no_network")
 def test_the_network_would_be_noticed() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(NetworkError):
         socket.create_connection(("127.0.0.1", 9))
