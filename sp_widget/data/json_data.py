@@ -118,7 +118,8 @@ def load_datasets_from_json(
     )
     if not is_whole_number(random_seed):
         raise ArgumentError("random_seed", "a whole number", random_seed)
-    if model is not None and not isinstance(model, nn.Module):
+    # A patchable model is no module; this floor does not know its class.
+    if model is not None and not (isinstance(model, nn.Module) or hasattr(model, "tokenizer")):
         raise ArgumentError("model", "a model or None", model)
     paths = _paths(path)
     train_batch_size, test_batch_size = batch_sizes(batch_size)
