@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -45,9 +47,11 @@ def test_another_method_is_chosen_run_and_written_as_code(
     expect(method).to_be_disabled()
     expect(panel.region.locator(".sp-method-summary")).to_contain_text("Reset the run")
     panel.open_tab("Code")
-    code = panel.field("Python code of this run").input_value()
-    assert "sp.methods.get('edge_pruning')" in code
-    assert "circuit_size=60," in code
+    code = panel.field("Python code of this run")
+    expect(code).to_have_value(
+        re.compile(r"sp\.methods\.get\('edge_pruning'\).*circuit_size=60,", re.DOTALL)
+    )
+    panel.open_tab("Settings")
 
     panel.press("Reset")
     expect(method).to_be_enabled()
