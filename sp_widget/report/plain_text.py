@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST_LETTERS = 120
+MOST_LETTERS = 200
 """More have no place in the width of a page."""
 
 
