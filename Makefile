@@ -25,8 +25,11 @@ CHROMIUM := $(VENV)/.chromium
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
-# Two processes with one thread each keep two cores busier than one process with two threads.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
+# Two processes with one thread each keep two cores busier than one process with two threads. In the
+# order of the folders: xdist would keep the modules of few tests for the end, which take longest.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 600 \
+	--nbval-sanitize-with tests/nbval_sanitize.cfg
 
 SIDE_BY_SIDE := --no-print-directory -j2
 # GNU make 3.81, which macOS has, mixes the outputs.
@@ -35,8 +38,8 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-browser \
-	test-install test-legacy format build lock clean distclean
+.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-python-and-notebooks test-browser \
+	test-install test-legacy audit format build lock clean distclean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +52,7 @@ demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
 test: ## check everything
 	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) $(NODE_MODULES)
 	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) checks
-	@$(MAKE) --no-print-directory test-python
-	@$(MAKE) --no-print-directory test-notebooks
+	@$(MAKE) --no-print-directory test-python-and-notebooks
 	@$(MAKE) --no-print-directory test-browser
 	@echo
 	@echo "sp_widget: every check passed: format, lint, floors, types, JavaScript, documentation,"
@@ -76,17 +78,25 @@ test-python: $(INSTALLED) ## the Python tests, those of the wheel and the comman
 	$(PYTEST_PARALLEL)
 
 test-notebooks: $(INSTALLED) ## run the tutorials and compare their outputs with the stored ones
-	$(PYTEST_PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 600 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(PYTEST_PARALLEL) $(NBVAL) notebooks
+
+# The notebooks first: they take longest, and the rest fills up what they leave.
+test-python-and-notebooks: $(INSTALLED) # both at once, as `make test` runs them
+	$(PYTEST_PARALLEL) $(NBVAL) notebooks tests
 
 test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
-	$(PY) -m pytest -m browser
+	$(PY) -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
 	SP_WIDGET_FULL_INSTALL=1 $(PY) -m pytest tests/package/test_distribution.py -k "demo or installed"
 
 test-legacy: $(INSTALLED_LEGACY) ## models of an older transformer-lens, in another environment (not in test)
 	OMP_NUM_THREADS=1 $(VENV_LEGACY)/bin/python -m pytest -m legacy tests/legacy
+
+audit: $(INSTALLED) $(NODE_MODULES) ## known weaknesses in what is installed; asks the indices of advisories (not in test)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) 'pip-audit>=2.9,<3'
+	$(VENV)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	cd js && npm audit
 
 format: $(INSTALLED) $(NODE_MODULES) ## format all code, and mend what the linters can mend
 	$(VENV)/bin/ruff check --fix .

@@ -1,4 +1,4 @@
-"""All methods on all bundled tasks: log-KL area, AUROC where the truth is known, and seconds.
+"""All methods on all bundled tasks: log area, acc-AUC, CMD, AUROC of known edges, and seconds.
 
 python -m benchmarks.methods --seeds 5 --out results.jsonl
 
@@ -7,8 +7,9 @@ the table is printed as Markdown. `--smoke`: one small task, two methods, a few 
 
 The area is the mean over ln k, from one edge to all, of what circuits of the top k edges lose on
 held-out prompts (clean prompts run, all other edges ablated by resampling): KL(model || circuit),
-or the mean squared error where the task is a regression. Seconds are those of the processor that
-the training took, one thread, without preparation of the data.
+or the mean squared error where the task is a regression. acc-AUC and CMD (see docs/evaluation.md)
+need wrong answers, and are left out where the task has none. Seconds are those of the processor
+that the training took, one thread, without preparation of the data.
 """
 
 from __future__ import annotations
@@ -32,19 +33,33 @@ DRAW_NOTHING = ("mask_gradient", "eap_ig", "acdc", "activation_magnitude", "weig
 """Methods that give the same with every seed: one run is enough."""
 
 
-def log_area(task: Any, scores: sp.PruneScores) -> float:
-    """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
-    metric = "mse" if task.config.faithfulness_target == "mse" else "kl_div"
+def areas(task: Any, scores: sp.PruneScores) -> dict[str, float | None]:
+    """Return the areas of the curve of the top k edges on the task's test prompts."""
+    regression = task.config.faithfulness_target == "mse"
+    metric = "mse" if regression else "kl_div"
+    batches = list(task.test_loader)
+    contrast = not regression and all(batch.wrong_answers.shape[-1] > 0 for batch in batches)
     found = sp.evaluate(
         task.model,
         task.test_loader,
         scores,
         complement=False,
         random=0,
-        metrics=[metric],
+        metrics=[metric, "logit_diff", "positive_logit_diff"] if contrast else [metric],
         progress=False,
     )
-    return found.log_area(metric)
+    return {
+        "area": found.log_area(metric),
+        "acc_auc": found.acc_auc if contrast else None,
+        "cmd": found.cmd if contrast else None,
+    }
+
+
+def log_area(task: Any, scores: sp.PruneScores) -> float:
+    """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
+    area = areas(task, scores)["area"]
+    assert area is not None
+    return area
 
 
 def measure(task_name: str, method_name: str, seed: int, smoke: bool) -> dict[str, Any]:
@@ -74,10 +89,16 @@ def measure(task_name: str, method_name: str, seed: int, smoke: bool) -> dict[st
         "seed": seed,
         "steps": trainer.n_steps,
         "seconds": seconds,
-        "area": log_area(task, scores),
+        **areas(task, scores),
         "auroc": None if known is None else sp.auroc(task.model, scores, known),
         "edges": trainer.hard_edge_count,
     }
+
+
+def median(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """Return the median over seeds in print, and a dash where the task has no such number."""
+    values = [row[name] for row in rows if row[name] is not None]
+    return f"{statistics.median(values):.3f}" if values else "–"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -86,17 +107,16 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         groups[row["task"], row["method"]].append(row)
     lines = [
-        "| task | method | seeds | steps | log area | AUROC | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| task | method | seeds | steps | log area | acc-AUC | CMD | AUROC | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for (task, method), found in groups.items():
-        areas = [row["area"] for row in found]
-        aurocs = [row["auroc"] for row in found if row["auroc"] is not None]
-        spread = f" ({min(areas):.3f}–{max(areas):.3f})" if len(found) > 1 else ""
+        values = [row["area"] for row in found]
+        spread = f" ({min(values):.3f}–{max(values):.3f})" if len(found) > 1 else ""
         lines.append(
             f"| {task} | {sp.methods.get(method).title} | {len(found)} | {found[0]['steps']} "
-            f"| {statistics.median(areas):.3f}{spread} "
-            f"| {f'{min(aurocs):.3f}' if aurocs else '–'} "
+            f"| {statistics.median(values):.3f}{spread} | {median(found, 'acc_auc')} "
+            f"| {median(found, 'cmd')} | {median(found, 'auroc')} "
             f"| {statistics.median(row['seconds'] for row in found):.1f} |"
         )
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sp_widget.checked_json import MalformedError, parse_json
 from sp_widget.errors import ArgumentError
 
 MOST_JSON = 64 * 2**20
@@ -47,9 +47,10 @@ def read_json(path: Path, file_format: str) -> dict[str, Any]:
     """
     require_file(path, MOST_JSON)
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise _bad("JSON", path, "something else, or a part of it") from None
+        content = parse_json(path.read_bytes())
+    except MalformedError as error:
+        place = f"JSON, {error.place}: " if error.place else "JSON: "
+        raise _bad(place + error.wanted, path, error.got) from None
     except OSError as error:
         raise _bad("a file that can be read", path, _reason(error)) from None
     if not isinstance(content, dict) or content.get("format") != file_format:
@@ -71,8 +72,8 @@ def read_json_lines(path: Path, n_lines: int) -> Iterator[Any]:
                 if not line.endswith(b"\n"):
                     raise _bad(f"{n_lines:,} lines", path, f"{number - 1:,} whole ones")
                 try:
-                    yield json.loads(line)
-                except (ValueError, RecursionError):
+                    yield parse_json(line)
+                except MalformedError:
                     raise _bad(
                         "JSON in every line", path, f"something else in {number:,}"
                     ) from None

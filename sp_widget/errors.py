@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
+
+_LONGEST = 200
+"""Letters of a value that are shown: what came may be of any size."""
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = _LONGEST
+_short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.maxdict = 12
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    try:
+        text = _short.repr(value)
+    except Exception:
+        # An integer of more digits than Python writes; or a `__repr__` of somebody else's.
+        text = f"a value of type {type(value).__name__} that cannot be written"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def require_switches(**switches: object) -> None:
+    """Raise `ArgumentError` for the first argument that is neither `True` nor `False`."""
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ArgumentError(name, "True or False", value)
 
 
 class ArgumentError(ValueError):
     """A bad argument.
 
-    The message reads "<argument>: wanted <wanted>, got <value>". `argument` is the name of
-    the offending parameter, so that a panel can show `reason` beside its field.
+    The message reads "<argument>: wanted <wanted>, got <value>", the value cut where it is long.
+    `argument` is the name of the offending parameter, so that a panel can show `reason` beside its
+    field.
     """
 
     def __init__(self, argument: str, wanted: str, got: Any) -> None:
         self.argument, self.wanted, self.got = argument, wanted, got
-        self.reason = f"wanted {wanted}, got {got!r}"
+        self.reason = f"wanted {wanted}, got {shown(got)}"
         super().__init__(f"{argument}: {self.reason}")
 
 

@@ -105,7 +105,7 @@ def widgets() -> list[type[AnyWidget]]:
         value
         for module in _modules()
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, AnyWidget) and "_esm" in vars(value)
+        if isinstance(value, type) and issubclass(value, AnyWidget) and "bundle" in vars(value)
     }
     return sorted((each for each in found if _is_ours(each)), key=_bundle)
 
@@ -306,8 +306,7 @@ def _is_ours(cls: type) -> bool:
 
 def _bundle(widget: type[AnyWidget]) -> str:
     """The name of a widget's bundle, which is also that of its folder in js/src."""
-    source: Path = vars(widget)["_esm"]
-    return Path(str(getattr(source, "_path", source))).stem
+    return str(vars(widget)["bundle"])
 
 
 def _constant(value: Any) -> str:

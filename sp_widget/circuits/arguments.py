@@ -12,9 +12,12 @@ from torch.utils.data import Subset
 from sp_widget.data.prompt_tokens import model_limits
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, shown
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.models.own_copy import refuse_hooks
+
+SCORE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""Of scores: what can be ranked by absolute value, and written to any file."""
 
 
 def check_model_and_prompts(
@@ -72,13 +75,17 @@ def check_scores(
 ) -> Mapping[str, Shaped[Tensor, "*scores"]]:
     """Return the scores if they are a tensor for each destination module (of this graph).
 
-    Raises `ArgumentError` for anything else, and for a score that is NaN, which has no rank.
+    Raises `ArgumentError` for anything else, and for a score that is NaN, which has no rank. An
+    infinite score has one: ACDC gives it to edges that it never removes.
     """
     if not isinstance(scores, Mapping) or not scores:
         raise ArgumentError(name, "a dictionary from module names to tensors", type(scores))
     for module, score in scores.items():
-        if not isinstance(score, Tensor):
-            raise ArgumentError(f"{name}[{module!r}]", "a tensor", type(score))
+        if not isinstance(module, str) or not isinstance(score, Tensor):
+            raise ArgumentError(f"{name}[{shown(module)}]", "a tensor by name", type(score))
+        if score.dtype not in SCORE_DTYPES or score.layout != torch.strided or score.is_meta:
+            floats = "a dense tensor of floating-point numbers"
+            raise ArgumentError(f"{name}[{module!r}]", floats, f"{score.layout}, {score.dtype}")
         if bool(score.isnan().any()):
             raise ArgumentError(f"{name}[{module!r}]", "numbers", "NaN")
     if graph is not None:
@@ -96,7 +103,7 @@ def check_scores(
 
 def check_counts(counts: object, n_edges: int, name: str = "test_edge_counts") -> list[int]:
     """Return numbers of edges as a list. Raises `ArgumentError` if one is no number of edges."""
-    if isinstance(counts, str) or not isinstance(counts, Iterable):
+    if isinstance(counts, str | Tensor) or not isinstance(counts, Iterable):
         raise ArgumentError(name, "a list of whole numbers", counts)
     return [check_count(count, n_edges, name) for count in counts]
 

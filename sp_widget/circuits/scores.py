@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sp_widget.circuits import score_files
 from sp_widget.circuits.arguments import check_count, check_scores
+from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph, Edge
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class PruneScores(dict[str, Tensor]):
     """
 
     def __init__(self, scores: Mapping[str, Tensor], graph: BaseGraph) -> None:
-        check_scores(scores, graph, "scores")
+        check_scores(scores, _checked(graph), "scores")
         # In the order of the graph, which a dictionary from a file need not have.
         super().__init__({module.name: scores[module.name] for module in graph.modules})
         self.graph = graph
@@ -97,7 +98,7 @@ class PruneScores(dict[str, Tensor]):
         Raises `ArgumentError` for another kind of file, and for the scores of a model with other
         nodes. Two models of one shape cannot be told apart.
         """
-        return cls(score_files.read(path, graph), graph)
+        return cls(score_files.read(path, _checked(graph)), graph)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{edge!r} {score:.2f}" for edge, score in self.top(_SHOWN_IN_TEXT))
@@ -115,6 +116,12 @@ class PruneScores(dict[str, Tensor]):
             f"<table><caption>Prune scores of {self.graph.n_edges:,} edges, highest first"
             f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         )
+
+
+def _checked(graph: object) -> BaseGraph:
+    if not isinstance(graph, BaseGraph):
+        raise ArgumentError("graph", "the graph of a model, model.graph", type(graph))
+    return graph
 
 
 def flat_importance(prune_scores: Mapping[str, Tensor]) -> Float[Tensor, " edges"]:

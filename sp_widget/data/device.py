@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, shown
 
 
 def known_device(device: object) -> torch.device:
@@ -16,6 +16,5 @@ def known_device(device: object) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArgumentError(
-            "device", f"a device that torch can use here ({reason})", str(device)
-        ) from error
+        wanted = f"a device that torch can use here ({shown(reason)})"
+        raise ArgumentError("device", wanted, str(device)) from error

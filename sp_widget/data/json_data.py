@@ -28,7 +28,7 @@ from sp_widget.data.prompt_tokens import (
     without_prefix,
 )
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset, is_whole_number
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches
 
 _DEFAULT_SIZE = 128
 """Of the train set and of the test set, as in auto-circuit."""
@@ -109,6 +109,18 @@ def load_datasets_from_json(
             key.
         ArgumentError: If an argument is wrong, or does not fit the file or the model.
     """
+    require_switches(
+        prepend_bos=prepend_bos,
+        return_seq_length=return_seq_length,
+        tail_divergence=tail_divergence,
+        shuffle=shuffle,
+        pad=pad,
+    )
+    if not is_whole_number(random_seed):
+        raise ArgumentError("random_seed", "a whole number", random_seed)
+    # A patchable model is no module; this floor does not know its class.
+    if model is not None and not (isinstance(model, nn.Module) or hasattr(model, "tokenizer")):
+        raise ArgumentError("model", "a model or None", model)
     paths = _paths(path)
     train_batch_size, test_batch_size = batch_sizes(batch_size)
     if train_test_size is not None:

@@ -17,21 +17,21 @@ the output: the targets of a regression.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from sp_widget.checked_json import MalformedError, parse_json
+from sp_widget.checked_json import json_text as shown
 from sp_widget.data.prompts import is_whole_number
 
 Nested: TypeAlias = int | float | list["Nested"]
 """A number or a list of lists of numbers."""
 
-_SHOWN_LENGTH = 80
-_MAX_DEPTH = 16
-_FLAT = "lists within lists at most a few deep"
+
+_LONGEST_PATH = 250
 
 
 class PromptFileError(ValueError):
@@ -44,8 +44,14 @@ class PromptFileError(ValueError):
     def __init__(self, file: Path, place: str, wanted: str, got: str) -> None:
         self.file = file
         self.place = place
-        where = f"{file}, {place}" if place else str(file)
+        where = ", ".join(filter(None, [file_shown(file), place]))
         super().__init__(f"{where}: wanted {wanted}, got {got}")
+
+
+def file_shown(file: Path) -> str:
+    """Return the path of a file as it is given, or of a very long one the end."""
+    text = str(file)
+    return text if len(text) <= _LONGEST_PATH else f"…{text[1 - _LONGEST_PATH :]}"
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,6 @@ class PromptFile:
     word_idxs: dict[str, int]
 
 
-def shown(value: object) -> str:
-    """The value as it stands in the file, cut where it is long."""
-    return shown_text(json.dumps(value, ensure_ascii=False))
-
-
-def shown_text(text: str) -> str:
-    """The text, cut where it is long."""
-    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
-
-
 def read_prompt_file(file: Path) -> PromptFile:
     """Read a file and check all that can be told without model and tokenizer.
 
@@ -94,7 +90,6 @@ def read_prompt_file(file: Path) -> PromptFile:
         PromptFileError: If there is no such file, or it is not JSON, or not of the format above.
     """
     data = _read_json(file)
-    _check_values(file, data)
     if not isinstance(data, dict):
         raise PromptFileError(file, "", 'an object with the key "prompts"', shown(data))
     if "prompts" not in data:
@@ -111,52 +106,13 @@ def read_prompt_file(file: Path) -> PromptFile:
 
 
 def _read_json(file: Path) -> Any:
-    def whole_number(digits: str) -> int:
-        # Python refuses very long ones with an error of its own.
-        if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-            raise PromptFileError(file, "", "whole numbers of 64 bits", shown_text(digits))
-        return int(digits)
-
     try:
-        return json.loads(file.read_bytes(), parse_int=whole_number)
-    except OSError as error:
-        got = (error.strerror or type(error).__name__).lower()
+        return parse_json(file.read_bytes())
+    except MalformedError as error:
+        raise PromptFileError(file, error.place, error.wanted, error.got) from error
+    except (OSError, ValueError) as error:
+        got = (getattr(error, "strerror", None) or str(error)).lower()
         raise PromptFileError(file, "", "a file that can be read", got) from error
-    except json.JSONDecodeError as error:
-        raise PromptFileError(
-            file,
-            f"line {error.lineno}, column {error.colno}",
-            "JSON",
-            f"a syntax error ({error.msg})",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PromptFileError(file, f"byte {error.start}", "text in UTF-8", error.reason) from error
-    except RecursionError as error:
-        raise PromptFileError(file, "", _FLAT, "thousands") from error
-
-
-def _check_values(file: Path, data: object) -> None:
-    """Fail at text that is none in any encoding, and at lists too deep to be gone through."""
-    waiting = [(data, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        if depth > _MAX_DEPTH:
-            raise PromptFileError(file, "", _FLAT, f"more than {_MAX_DEPTH}")
-        if isinstance(value, dict):
-            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
-        elif isinstance(value, list):
-            waiting += [(inner, depth + 1) for inner in value]
-        elif isinstance(value, str) and not _is_text(value):
-            wanted = "text (half of a surrogate pair is no character)"
-            raise PromptFileError(file, "", wanted, shown_text(ascii(value)))
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_seq_labels(file: Path, value: object) -> list[str] | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from sp_widget.data.prompt_file import Nested, Prompt, has_float, nested_shape, numbers, shown
+from sp_widget.checked_json import json_text as shown
+from sp_widget.data.prompt_file import Nested, Prompt, has_float, nested_shape, numbers
 from sp_widget.errors import ArgumentError
 
 _TABLES_OF_ROTATIONS = ("TransformerLensNative", "GPTJForCausalLM")

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from sp_widget.data.tails import behind
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches
 from sp_widget.types import BatchKey
 
 Answers: TypeAlias = Tensor | list[Tensor]
@@ -201,8 +201,13 @@ class PromptDataLoader(DataLoader[PromptPair]):
         n_prompts = _count_prompts(prompt_dataset)
         if not is_whole_number(batch_size) or batch_size < 1:
             raise ArgumentError("batch_size", "a whole number of at least 1", batch_size)
-        if not is_whole_number(diverge_idx) or diverge_idx < 0:
-            raise ArgumentError("diverge_idx", "a whole number of at least 0", diverge_idx)
+        if not is_whole_number(diverge_idx) or not 0 <= diverge_idx < 2**63:
+            wanted = "a whole number of at least 0 and of 64 bits"
+            raise ArgumentError("diverge_idx", wanted, diverge_idx)
+        require_switches(shuffle=shuffle, drop_last=drop_last)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ArgumentError("generator", "a torch.Generator or None", generator)
+        _check_labels(seq_labels, word_idxs)
         _check_prefix(prefix, diverge_idx, prompt_dataset)
         if seq_len is not None:
             _check_seq_len(seq_len, prompt_dataset)
@@ -373,6 +378,8 @@ def _answer_list(
         place = f"{name}[{i}]"
         if not isinstance(answer, Tensor):
             raise ArgumentError(place, "a tensor", answer)
+        if answer.layout != torch.strided:
+            raise ArgumentError(place, "a dense tensor", answer.layout)
         if answer.ndim == 0 or answer.numel() == 0:
             raise ArgumentError(
                 place, "a tensor with at least one dimension and one answer", tuple(answer.shape)
@@ -432,6 +439,19 @@ def _count_prompts(prompt_dataset: object) -> int:
     if not isinstance(inner, PromptDataset):
         raise ArgumentError("prompt_dataset", "a PromptDataset or a Subset of one", prompt_dataset)
     return len(prompt_dataset)  # type: ignore[arg-type]
+
+
+def _check_labels(seq_labels: object, word_idxs: object) -> None:
+    good = isinstance(seq_labels, Sequence) and all(isinstance(each, str) for each in seq_labels)
+    if seq_labels is not None and (not good or isinstance(seq_labels, str)):
+        raise ArgumentError("seq_labels", "a list of strings or None", seq_labels)
+    if word_idxs is None:
+        return
+    if not isinstance(word_idxs, Mapping) or not all(isinstance(word, str) for word in word_idxs):
+        raise ArgumentError("word_idxs", "a dictionary from words to positions", word_idxs)
+    for word, position in word_idxs.items():
+        if not is_whole_number(position) or position < 0:
+            raise ArgumentError(f"word_idxs[{word!r}]", "a token position", position)
 
 
 def _check_seq_len(seq_len: int, prompt_dataset: PromptDataset | Subset[PromptPair]) -> None:

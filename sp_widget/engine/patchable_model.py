@@ -33,6 +33,13 @@ _SLICES: dict[OutputSlice, tuple[slice, slice | int]] = {
 }
 
 
+_LARGEST = 1e30
+"""Beyond it a number does not fit into 32 bits."""
+
+MOST_POSITIONS = 1_000_000
+"""That have edges of their own; more than any model reads."""
+
+
 class PatchableModel:
     """A TransformerLens model and the graph of its edges; made by `patchable_model`.
 
@@ -126,6 +133,8 @@ class PatchableModel:
         """Return a score for every edge, all of this value: one tensor a destination module."""
         if isinstance(init_val, bool) or not isinstance(init_val, (int, float)):
             raise ArgumentError("init_val", "a number", init_val)
+        if not -_LARGEST <= init_val <= _LARGEST and abs(init_val) != torch.inf:
+            raise ArgumentError("init_val", f"a number of at most {_LARGEST:g}", init_val)
         flat = torch.full((self.n_edges,), float(init_val), device=self.device)
         return {name: part.clone() for name, part in self.graph.split(flat).items()}
 
@@ -181,6 +190,8 @@ class PatchableModel:
             got = getattr(attention_mask, "shape", type(attention_mask))
             wanted = f"a tensor of the shape of the tokens, {tuple(tokens.shape)}"
             raise ArgumentError("attention_mask", wanted, got)
+        if isinstance(attention_mask, Tensor) and not _is_mask(attention_mask):
+            raise ArgumentError("attention_mask", "only 0 (padding) and 1 (token)", attention_mask)
         ordinary, prefix = taken_off(tokens, prefix)  # type: ignore[arg-type]
         if prefix is not None and (not isinstance(prefix, Tensor) or prefix.dim() != 1):
             raise ArgumentError("prefix", "a tensor of token ids [prefix] or None", prefix)
@@ -253,6 +264,8 @@ def patchable_model(
         raise ArgumentError("slice_output", f"one of {list(_SLICES)}", slice_output)
     if seq_len is not None and (not is_whole_number(seq_len) or seq_len < 1):
         raise ArgumentError("seq_len", "None or a whole number of at least 1", seq_len)
+    if seq_len is not None and seq_len > MOST_POSITIONS:
+        raise ArgumentError("seq_len", f"at most {MOST_POSITIONS:,} positions", seq_len)
     if not isinstance(separate_qkv, bool):
         raise ArgumentError("separate_qkv", "True or False", separate_qkv)
     architecture = Architecture(model, separate_qkv or not factorized)
@@ -326,6 +339,11 @@ def patch_mode(
         model._patch, model.patch_masks = before_patch, before_masks
 
 
+def _is_mask(mask: Tensor) -> bool:
+    dense = mask.layout == torch.strided and not mask.is_meta
+    return dense and bool(((mask == 0) | (mask == 1)).all())
+
+
 def find_edges(
     model: PatchableModel, edges: Iterable[Edge | str], name: str = "edges"
 ) -> list[Edge]:
@@ -333,7 +351,7 @@ def find_edges(
 
     Raises `ArgumentError` for what is no edge, and for a name that no edge of the model has.
     """
-    if isinstance(edges, str) or not isinstance(edges, Iterable):
+    if isinstance(edges, str | Tensor) or not isinstance(edges, Iterable):
         raise ArgumentError(name, "a list of edges or of their names", edges)
     given = list(edges)
     if not all(isinstance(edge, (Edge, str)) for edge in given):

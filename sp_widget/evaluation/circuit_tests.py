@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +26,7 @@ from sp_widget.evaluation.hypothesis_tests import (
 from sp_widget.evaluation.prompt_scores import Circuit, PromptScore, PromptScores, circuit_of
 from sp_widget.evaluation.random_paths import RandomPaths
 from sp_widget.evaluation.tested_circuit import CircuitTest, CircuitTests, KnockedOut
+from sp_widget.methods.progress import progress_bar
 from sp_widget.models.architecture import tolerance
 from sp_widget.types import AblationType
 
@@ -99,8 +99,9 @@ def circuit_tests(
     n_runs = {"minimality": size + 2 * n_random, "sufficiency": n_random}
     n_runs["partial_necessity"] = n_random
     wanted = [name for name in TESTS if name in tests]
-    with progress_bar(4 + sum(n_runs.get(name, 0) for name in wanted), progress) as ran:
-        tester = _Tester(model, runs, chosen, levels, ran)
+    total = 4 + sum(n_runs.get(name, 0) for name in wanted)
+    with progress_bar("Circuits", total, 0, progress) as show:
+        tester = _Tester(model, runs, chosen, levels, show)
         made = tuple(getattr(tester, name)() for name in wanted)
     return CircuitTests(
         tests=made,
@@ -130,13 +131,13 @@ class _Tester:
         runs: PromptScores,
         circuit: Bool[Tensor, " edges"],
         levels: _Levels,
-        ran: Callable[[int], object],
+        show: Callable[..., None],
     ) -> None:
         self._model, self._runs, self._circuit = model, runs, circuit
-        self._levels, self._ran = levels, ran
+        self._levels, self._show = levels, show
         self._paths = RandomPaths(model, levels.seed)
         everything = torch.ones_like(circuit)
-        rows = runs.of([everything, circuit, ~circuit, ~everything], ran)
+        rows = runs.of([everything, circuit, ~circuit, ~everything], show)
         self._in_model, self._in_circuit, self._in_complement, ablated = rows
         # What a computation's rounding changes must not decide about higher or lower.
         precision = tolerance(next(model.wrapped_model.parameters()).dtype)
@@ -144,7 +145,7 @@ class _Tester:
         self.knocked_out: tuple[KnockedOut, ...] = ()
 
     def _scores(self, circuits: Iterator[Tensor]) -> Float[Tensor, "circuits prompts"]:
-        return self._runs.of(circuits, self._ran)
+        return self._runs.of(circuits, self._show)
 
     def _distance(self, scores: Float[Tensor, "*n prompts"]) -> Float[Tensor, "*n"]:
         """Return the mean difference from the model's scores, prompt by prompt."""
@@ -318,16 +319,6 @@ def _higher(n_above: float, n: int) -> str:
 
 def _edges(count: int) -> str:
     return f"{count:,} edge{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def progress_bar(n_runs: int, enabled: bool) -> Iterator[Callable[[int], object]]:
-    """Show a bar while circuits run; call what it yields with the number of new ones."""
-    # Not at the top: tqdm's notebook form imports ipywidgets.
-    from tqdm.auto import tqdm
-
-    with tqdm(total=n_runs, disable=not enabled, desc="Circuits") as bar:
-        yield bar.update
 
 
 def check_share(name: str, value: object, most: float) -> None:

@@ -11,11 +11,12 @@ import torch
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.circuit_tests import check_at_least_1, progress_bar
+from sp_widget.evaluation.circuit_tests import check_at_least_1
 from sp_widget.evaluation.hypothesis_tests import better_than_random_p
 from sp_widget.evaluation.prompt_scores import Circuit, PromptScore, PromptScores, circuit_of
 from sp_widget.evaluation.random_paths import RandomPaths
 from sp_widget.evaluation.result_table import html_table, in_words, text_table
+from sp_widget.methods.progress import progress_bar
 from sp_widget.types import AblationType
 
 if TYPE_CHECKING:
@@ -107,17 +108,17 @@ def cross_task(
     }
     results = []
     n_runs = len(dataloaders) * (2 + len(chosen) * (1 + n_random))
-    with progress_bar(n_runs, progress) as ran:
+    with progress_bar("Circuits", n_runs, 0, progress) as show:
         for task, dataloader in dataloaders.items():
             runs = PromptScores(model, dataloader, score, ablation_type)
             everything = torch.ones(model.n_edges, dtype=torch.bool)
-            in_model, ablated = runs.of([everything, ~everything], ran)
+            in_model, ablated = runs.of([everything, ~everything], show)
             whole = (in_model.mean() - ablated.mean()).item()
             for name, circuit in chosen.items():
                 paths = RandomPaths(model, seed)
                 size = int(circuit.sum())
                 rows = [circuit, *(paths.circuit(size) for _ in range(n_random))]
-                scores = runs.of(rows, ran)
+                scores = runs.of(rows, show)
                 kept = (scores.mean(1) - ablated.mean()) / whole
                 distance = (scores - in_model).abs().mean(1)
                 beaten = int((distance[0] < distance[1:]).sum())

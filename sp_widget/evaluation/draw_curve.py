@@ -47,8 +47,10 @@ def draw_curve(evaluation: Evaluation, metric: str, axes: Axes | None, label: st
             axes.fill_between(at, low, high, color="gray", alpha=0.25, label="random circuits")
     axes.set_xscale("log")
     axes.set_xlabel("edges in the circuit")
-    axes.set_ylabel(LABELS.get(metric, metric))
-    axes.legend()
+    # Names and labels are shown as they are: `$` begins no formula.
+    axes.set_ylabel(LABELS.get(metric, metric), parse_math=False)
+    for text in axes.legend().get_texts():
+        text.set_parse_math(False)
     return axes
 
 

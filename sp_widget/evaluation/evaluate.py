@@ -19,7 +19,7 @@ from sp_widget.circuits.run_circuits import run_masks
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches
 from sp_widget.evaluation.areas import SHARES
 from sp_widget.evaluation.evaluation import AT_SHARES, Evaluation, Kind, Measured
 from sp_widget.evaluation.random_circuits import (
@@ -93,6 +93,7 @@ def evaluate(
         ArgumentError: With the name of a bad argument.
         ModelChangedError: When a weight has changed since the model was made patchable.
     """
+    require_switches(progress=progress)
     making = EvaluationInParts(
         model,
         dataloader,
@@ -127,6 +128,10 @@ class _Wanted(NamedTuple):
     draw: int | None = None
 
 
+MOST_RANDOM = 10_000
+"""Random circuits of a size; each is run on all prompts."""
+
+
 class EvaluationInParts:
     """An evaluation that is made part by part, so that others may work in between.
 
@@ -157,8 +162,14 @@ class EvaluationInParts:
             raise ArgumentError("patch_type", "a member of PatchType", patch_type)
         self.patch_type = patch_type
         for name, given in (("random", random), ("seed", seed)):
-            if given is not None and (not is_whole_number(given) or given < 0):
+            drawn = name == "seed" and given is None
+            if not drawn and (not is_whole_number(given) or given < 0):
                 raise ArgumentError(name, "a whole number of at least 0", given)
+        if random > MOST_RANDOM:
+            raise ArgumentError("random", f"at most {MOST_RANDOM:,} random circuits", random)
+        if seed is not None and seed >= 2**63:
+            raise ArgumentError("seed", "a whole number below 2**63", seed)
+        require_switches(complement=complement)
         self.metrics = _check_metrics(metrics, self.dataloader)
         self.seed = torch.Generator().seed() % 2**63 if seed is None else seed
         n_edges = self.model.n_edges

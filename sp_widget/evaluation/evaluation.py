@@ -100,10 +100,8 @@ class Evaluation:
 
         Of random circuits the mean of all draws. `ablation`: by default the first one.
         """
-        by_size: dict[int, list[float]] = {}
-        for found in self._of(circuit, ablation):
-            by_size.setdefault(found.size, []).append(self._values(found).get(metric, math.nan))
-        return [(size, sum(each) / len(each)) for size, each in sorted(by_size.items())]
+        by_size = self._by_size(metric, circuit, ablation)
+        return [(size, sum(each) / len(each)) for size, each in by_size.items()]
 
     def band(
         self,
@@ -112,10 +110,8 @@ class Evaluation:
         ablation: AblationType | None = None,
     ) -> list[tuple[int, float, float]]:
         """Return size, lowest and highest value of the random circuits, in the order of sizes."""
-        by_size: dict[int, list[float]] = {}
-        for found in self._of(circuit, ablation):
-            by_size.setdefault(found.size, []).append(self._values(found).get(metric, math.nan))
-        return [(size, min(each), max(each)) for size, each in sorted(by_size.items())]
+        by_size = self._by_size(metric, circuit, ablation)
+        return [(size, min(each), max(each)) for size, each in by_size.items()]
 
     def log_area(
         self,
@@ -128,9 +124,6 @@ class Evaluation:
         Raises `StateError` where the metric was not measured at both ends.
         """
         curve = [(size, value) for size, value in self.curve(metric, circuit, ablation) if size]
-        if circuit.startswith("random") and curve:
-            # A random circuit of all edges is the circuit of all edges.
-            curve += [self.curve(metric, "circuit", ablation)[-1]]
         sizes = [size for size, _ in curve]
         values = [value for _, value in curve]
         if metric not in self.metrics or not sizes or (sizes[0], sizes[-1]) != (1, self.n_edges):
@@ -241,6 +234,19 @@ class Evaluation:
             for size, value in self.curve(metric)
         ]
         return pandas.DataFrame(rows)
+
+    def _by_size(
+        self, metric: str, circuit: Kind, ablation: AblationType | None
+    ) -> dict[int, list[float]]:
+        """Return the values at each size, in the order of sizes."""
+        found = self._of(circuit, ablation)
+        if circuit.startswith("random") and found:
+            # A random circuit of all edges is the circuit of all edges.
+            found += [each for each in self._of("circuit", ablation) if each.size == self.n_edges]
+        by_size: dict[int, list[float]] = {}
+        for each in sorted(found, key=lambda each: each.size):
+            by_size.setdefault(each.size, []).append(self._values(each).get(metric, math.nan))
+        return by_size
 
     def _of(self, circuit: Kind, ablation: AblationType | None) -> list[Measured]:
         wanted = self.ablations[0] if ablation is None else ablation

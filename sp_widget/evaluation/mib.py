@@ -24,6 +24,7 @@ from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.mib_format import Correspondence, MibGraph
+from sp_widget.files import write_atomically
 from sp_widget.graph.base_graph import Edge
 
 SUBMISSIONS = (
@@ -72,7 +73,7 @@ def export_mib(
         outputs=output_positions(model),
     )
     file = _File(fits.to_matrix(scores), fits.to_matrix(circuit))
-    _write(Path(path), (_to_json if kind == ".json" else _to_pt)(fits.shape, file))
+    write_atomically(path, (_to_json if kind == ".json" else _to_pt)(fits.shape, file))
 
 
 def export_mib_submission(
@@ -167,10 +168,6 @@ def _to_pt(shape: MibGraph, file: _File) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _read(path: Path, shape: MibGraph) -> _File:

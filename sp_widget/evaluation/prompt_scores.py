@@ -94,14 +94,14 @@ class PromptScores:
 
     @torch.no_grad()
     def of(
-        self, circuits: Iterable[Bool[Tensor, " edges"]], ran: Callable[[int], object]
+        self, circuits: Iterable[Bool[Tensor, " edges"]], show: Callable[..., None]
     ) -> Float[Tensor, "circuits prompts"]:
-        """Return every prompt's score in every circuit; call `ran` with the number of new rows."""
+        """Return every prompt's score in every circuit; advance the progress bar `show`."""
         rows = [torch.zeros(0, self.n_prompts)]
         for some in _groups(iter(circuits)):
             masks = ~torch.stack(some).to(self._model.device)
             rows.append(torch.cat([self._on(batch, masks) for batch in self._batches], dim=1))
-            ran(len(some))
+            show("", len(some))
         return torch.cat(rows)
 
     def _on(self, prepared: PreparedBatch, masks: Tensor) -> Float[Tensor, "circuits batch"]:

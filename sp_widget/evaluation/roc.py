@@ -114,8 +114,10 @@ def _counts(
     official_edges: Iterable[Edge | str],
     per: Per,
 ) -> _Counts:
+    if not isinstance(model, PatchableModel):
+        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
     check_scores(prune_scores, model.graph)
-    if per not in ("edge", "node"):
+    if not isinstance(per, str) or per not in ("edge", "node"):
         raise ArgumentError("per", "'edge' or 'node'", per)
     places = model.graph.flat_index(find_edges(model, official_edges, "official_edges"))
     known = torch.zeros(model.n_edges, dtype=torch.bool)

@@ -23,6 +23,7 @@ from sp_widget.evaluation.overlap import chance_jaccard
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.graph.base_graph import Edge
 from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.progress import progress_bar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -296,15 +297,12 @@ def _jobs(
 
 def _results(jobs: Sequence[_Job], executor: Executor | None, progress: bool) -> list[PruneScores]:
     """Return the results of all jobs; after an interrupt, of those that are done."""
-    # Not at the top: tqdm's notebook form imports ipywidgets.
-    from tqdm.auto import tqdm
-
     found: list[PruneScores] = []
-    with tqdm(total=len(jobs), disable=not progress, desc="Runs") as bar:
+    with progress_bar("Runs", len(jobs), 0, progress) as show:
         try:
             for scores in _run_here(jobs) if executor is None else _run_there(jobs, executor):
                 found.append(scores)
-                bar.update()
+                show("")
         except KeyboardInterrupt:
             if len(found) < 2:
                 raise

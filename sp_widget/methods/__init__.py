@@ -38,7 +38,7 @@ def get(name: str) -> Method:
 
     Raises `ArgumentError` for an unknown name.
     """
-    if name in _ADDED:
+    if isinstance(name, str) and name in _ADDED:
         return _ADDED[name]
     if not isinstance(name, str) or name not in _HOMES:
         raise ArgumentError("method", f"one of {', '.join(names())}", name)

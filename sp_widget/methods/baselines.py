@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.graph.edge_graph import Edge, Graph
@@ -245,7 +246,11 @@ def ground_truth_prune_scores(
 
     Raises `ArgumentError` without known edges.
     """
-    config = GroundTruthConfig(official_edges=frozenset(official_edges or ()))
+    check_model_and_prompts(model, dataloader)
+    if official_edges is None:
+        raise ArgumentError("official_edges", "the edges of the known circuit", None)
+    known = find_edges(model, official_edges, "official_edges")
+    config = GroundTruthConfig(official_edges=frozenset(known))
     return GroundTruth(model, dataloader, config).run(progress=False)
 
 

@@ -15,6 +15,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph, DestModule
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, Node
+from sp_widget.report.plain_text import plain
 
 Kind = Literal["start", "shared", "head", "attention", "mlp", "end"]
 Port = Literal["", "Q", "K", "V"]
@@ -185,10 +186,12 @@ def _labels(seq_len: int | None, seq_labels: Sequence[str] | None) -> list[str] 
             wanted = "None, as the model's edges stand for all positions"
             raise ArgumentError("seq_labels", wanted, seq_labels)
         return None
-    labels = [str(i) for i in range(seq_len)] if seq_labels is None else list(seq_labels)
-    if len(labels) != seq_len:
+    if seq_labels is None:
+        return [str(position) for position in range(seq_len)]
+    good = isinstance(seq_labels, Sequence) and all(isinstance(each, str) for each in seq_labels)
+    if not good or isinstance(seq_labels, str) or len(seq_labels) != seq_len:
         raise ArgumentError("seq_labels", f"one label for each of {seq_len} positions", seq_labels)
-    return labels
+    return [plain(label) for label in seq_labels]
 
 
 def _places(graph: BaseGraph, edges: Collection[Edge]) -> list[int]:

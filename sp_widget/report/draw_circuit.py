@@ -21,9 +21,9 @@ from sp_widget.report.drawing import (
     SECOND,
     SUCCESS,
     TEXT,
-    font,
     line_width,
     mixed,
+    write,
 )
 from sp_widget.report.edge_routes import Point, port_height, port_x, route
 from sp_widget.report.top_circuit import VERDICT_LABELS, TopCircuit, TopEdge, Verdict
@@ -190,8 +190,7 @@ def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeStat
     text = next((t for t in _names(data) if LETTER * len(t) + 4 <= box.width), _names(data)[-1])
     in_circuit = state == "alive"
     colour = TEXT if in_circuit else MUTED
-    letters = font(10.5, bold=in_circuit)
-    axes.text(box.x, box.y, text, color=colour, fontproperties=letters, ha="center", va="center")
+    write(axes, box.x, box.y, text, 10.5, bold=in_circuit, color=colour, ha="center", va="center")
 
 
 def _names(box: BoxData) -> list[str]:
@@ -224,27 +223,18 @@ def _draw_port(axes: Any, kind: Kind, layout: Layout, spot: Spot, port: Port) ->
     )
     if layout.lettered:
         middle = y + height / 2 + 0.4
-        letters = font(7.5, bold=True)
-        axes.text(x, middle, port, color=TEXT, fontproperties=letters, ha="center", va="center")
+        write(axes, x, middle, port, 7.5, bold=True, color=TEXT, ha="center", va="center")
 
 
 def _draw_labels(axes: Any, data: GraphData, layout: Layout) -> None:
-    letters = font(10.5)
     for block, y in layout.rows:
-        axes.text(6, y, f"block {block}", color=MUTED, fontproperties=letters, va="center")
+        write(axes, 6, y, f"block {block}", 10.5, color=MUTED, va="center")
     for position, label in enumerate(data["positions"] or []):
         x, width = layout.columns[position]
         most = max(1, int(width / 6))
         label = label if len(label) <= most else f"{label[: most - 1]}…"
-        axes.text(
-            x + width / 2,
-            layout.height - 11,
-            label,
-            color=MUTED,
-            fontproperties=letters,
-            ha="center",
-            va="center",
-        )
+        middle, y = x + width / 2, layout.height - 11
+        write(axes, middle, y, label, 10.5, color=MUTED, ha="center", va="center")
         if position:
             axes.plot(
                 [x - layout.gap / 2] * 2,

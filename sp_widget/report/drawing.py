@@ -13,12 +13,13 @@ import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 
+from sp_widget.report.plain_text import plain
+
 UNITS_PER_INCH = 100
 PAGE_WIDTH = 1000.0
 CHART_HEIGHT = 320.0
 DOTS_PER_INCH = 150
 """Of images made of pixels."""
-
 TEXT, MUTED, LINE, GROUND = "#212121", "#616161", "#d5d5d5", "#ffffff"
 BRAND, SECOND, ERROR, SUCCESS = "#1976d2", "#c75b00", "#c62828", "#388e3c"
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "dash_dotted": "-."}
@@ -29,6 +30,18 @@ def font(size: float, *, bold: bool = False) -> FontProperties:
     # Points, of which an inch has 72.
     points = size * 72 / UNITS_PER_INCH
     return FontProperties(family="DejaVu Sans", size=points, weight="bold" if bold else "normal")
+
+
+def write(
+    axes: Any, x: float, y: float, text: str, size: float, *, bold: bool = False, **look: Any
+) -> None:
+    """Write letters that are shown as they are, cut where they are long.
+
+    Labels and titles come from data and models: `$` begins no formula.
+    """
+    letters = font(size, bold=bold)
+    text = plain(text)
+    axes.text(x, y, text, fontproperties=letters, parse_math=False, usetex=False, **look)
 
 
 def line_width(units: float) -> float:
@@ -51,7 +64,7 @@ def without_frame(axes: Any, width: float, height: float, *, downwards: bool = F
 
 def draw_legend(axes: Any, handles: Sequence[Any], place: str, anchor: tuple[float, float]) -> None:
     """One row of samples, its `place` at `anchor`, both as matplotlib names them."""
-    axes.legend(
+    legend = axes.legend(
         handles=handles,
         loc=place,
         bbox_to_anchor=anchor,
@@ -63,3 +76,5 @@ def draw_legend(axes: Any, handles: Sequence[Any], place: str, anchor: tuple[flo
         handlelength=2.6,
         columnspacing=1.3,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)

@@ -21,9 +21,9 @@ from sp_widget.report.drawing import (
     TEXT,
     UNITS_PER_INCH,
     draw_legend,
-    font,
     line_width,
     without_frame,
+    write,
 )
 from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
@@ -70,7 +70,7 @@ def page(
             continue
         at -= heights[part]
         if part == "title":
-            sheet.text(EDGE, at + 20, title, color=TEXT, fontproperties=font(17, bold=True))
+            write(sheet, EDGE, at + 20, title, 17, bold=True, color=TEXT)
         elif part == "chart":
             draw_chart(
                 figure,
@@ -85,14 +85,14 @@ def page(
             if circuit.size > MOST_DRAWN:
                 words += f", of which the first {MOST_DRAWN} are drawn"
             top = at + LEGEND + layout.height
-            sheet.text(EDGE, top + 12, words, color=TEXT, fontproperties=font(13, bold=True))
+            write(sheet, EDGE, top + 12, words, 13, bold=True, color=TEXT)
             drawn = axes(EDGE, at + LEGEND, layout.width, layout.height)
             without_frame(drawn, layout.width, layout.height, downwards=True)
             draw_circuit(drawn, data, circuit, layout)
             handles = legend_of(circuit, ported=any(d["port"] for d in data["destinations"]))
             draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))
         elif part == "circuit":
-            sheet.text(EDGE, at + 12, NOT_DRAWN, color=MUTED, fontproperties=font(11))
+            write(sheet, EDGE, at + 12, NOT_DRAWN, 11, color=MUTED)
         else:
             _draw_tables(axes(EDGE, at, inner, heights[part]), inner, heights[part], tables)
     return figure
@@ -105,9 +105,9 @@ def _draw_tables(axes: Any, width: float, height: float, tables: Mapping[str, Ro
         left = number * column
         right = left + column - 28
         y = height - GAP - ROW / 2
-        axes.text(left, y, heading, color=TEXT, fontproperties=font(12, bold=True), va="center")
+        write(axes, left, y, heading, 12, bold=True, color=TEXT, va="center")
         for name, value in rows:
             axes.plot([left, right], [y - ROW / 2] * 2, color=LINE, linewidth=line_width(0.8))
             y -= ROW
-            axes.text(left, y, name, color=MUTED, fontproperties=font(11), va="center")
-            axes.text(right, y, value, color=TEXT, fontproperties=font(11), va="center", ha="right")
+            write(axes, left, y, name, 11, color=MUTED, va="center")
+            write(axes, right, y, value, 11, color=TEXT, va="center", ha="right")

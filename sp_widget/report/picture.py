@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import Tensor
 
 from sp_widget import methods
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.circuits.arguments import check_count
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
@@ -21,6 +22,7 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
+from sp_widget.report.plain_text import plain
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Picture:
         n_edges: int,
         title: str,
     ) -> None:
-        self.title = title
+        self.title = plain(title)
         """What the picture is of."""
         self._history = list(history)
         self._evaluations = list(evaluations)
@@ -223,7 +225,22 @@ def snapshot(
     """
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
-    known = None if official_edges is None else frozenset(official_edges)
+    for name, given, kind in (
+        ("history", history, StepRecord),
+        ("evaluations", evaluations, HardEvaluation),
+    ):
+        good = isinstance(given, Sequence) and all(isinstance(each, kind) for each in given)
+        if not good or isinstance(given, str | bytes):
+            raise ArgumentError(name, f"a list of {kind.__name__}", given)
+    if n_edges is not None:
+        check_count(n_edges, model.n_edges)
+    if not isinstance(title, str):
+        raise ArgumentError("title", "a text", title)
+    if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:
+        raise ArgumentError("config", "the config of a method or None", type(config))
+    known = None
+    if official_edges is not None:
+        known = frozenset(find_edges(model, official_edges, "official_edges"))
     if n_edges is None:
         if history:
             n_edges = history[-1].hard_edge_count

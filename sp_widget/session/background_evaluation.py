@@ -27,7 +27,7 @@ THREAD_NAME = "sp-widget-evaluation"
 
 N_SIZES = 12
 N_RANDOM = 5
-N_PROMPTS = 64
+N_PROMPTS = 32
 """Few enough that a small model is measured within two seconds."""
 
 SECONDS_TO_END_AT_EXIT = 10.0

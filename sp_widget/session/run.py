@@ -15,11 +15,12 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -31,7 +32,17 @@ from sp_widget.runs.status import RunState
 from sp_widget.session.estimate import RECENT_STEPS, estimate_seconds_left
 from sp_widget.session.interruptible import wait_until_done
 from sp_widget.session.notes import notes_of
-from sp_widget.session.state import ACTIVE, ENDED, Intervention, Snapshot, State
+from sp_widget.session.state import (
+    ACTIVE,
+    ENDED,
+    Action,
+    Cause,
+    Intervention,
+    Snapshot,
+    State,
+    check_action,
+    check_next,
+)
 from sp_widget.session.threads import (
     Pace,
     Threads,
@@ -48,14 +59,33 @@ THREAD_NAME = "sp-widget-training"
 
 SECONDS_TO_END_AT_EXIT = 10.0
 
+SECONDS_BETWEEN_LOOKS = 0.5
+"""After so long a paused run looks whether anybody can still resume it."""
+
+
+class Owner(Protocol):
+    """What a run reports to."""
+
+    def run_changed(self) -> None:
+        """Take note of another snapshot.
+
+        Called with no lock held, after every change, from any thread; it must be quick.
+        """
+
+    def run_ends(self, trainer: Trainer[Any]) -> None:
+        """Take what was learnt.
+
+        Called once on the training thread when the training is done or was stopped, before any
+        waiter learns of it. If it raises, the run has failed.
+        """
+
 
 class Run:
     """A background run of one trainer.
 
-    `on_change` is called, with no lock held, after every change of the snapshot; it may be
-    called from any thread and must be quick. `on_end` is called once on the training thread when
-    the training is done or was stopped, before any waiter learns of it; if it raises, the run
-    has failed. An action that the state does not allow raises `StateError`.
+    A run that goes on keeps its owner alive, and with it whatever shows the run. While it is paused
+    it does not: if nothing else refers to the owner, nobody can resume the run, and it ends
+    without a result. An action that the state does not allow raises `StateError`.
 
     `keeper` writes the run into a folder. A trainer that was read from one goes on with what was
     done to it, the `interventions`, and with a number of threads of its own.
@@ -67,11 +97,10 @@ class Run:
         number: int,
         *,
         threads: Threads,
+        owner: Owner,
         keeper: RunKeeper | None = None,
         interventions: Sequence[Intervention] = (),
         threads_before: int | None = None,
-        on_change: Callable[[], None],
-        on_end: Callable[[Trainer[Any]], None],
     ) -> None:
         self._trainer = trainer
         self._number = number
@@ -79,8 +108,9 @@ class Run:
         # The last bits of a result depend on the number.
         self._threads_wanted: Threads = threads if threads_before is None else threads_before
         self._keeper = keeper
-        self._on_change = on_change
-        self._on_end = on_end
+        self._owner = weakref.ref(owner, self._end_unowned)
+        self._kept_alive: Owner | None = owner
+        """The owner, while the run goes on."""
         self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
         self._ended: Future[None] = Future()
 
@@ -137,31 +167,23 @@ class Run:
     def pause(self) -> None:
         """Pause after the step, or the prepared batch, in progress."""
         with self._wishes:
-            if self._allowance > 0 and self._state == "paused":
-                # Not taken up yet: a resume is taken back; a single step pauses by itself.
-                if self._allowance == math.inf:
-                    self._allowance = 0
-                return
-            self._require("pause", "preparing", "running")
-            self._allowance = 0
+            self._require("pause")
+            # A single step that was not taken up yet pauses by itself.
+            if self._state != "paused" or self._allowance == math.inf:
+                self._allowance = 0
 
     def resume(self) -> None:
         """Go on to the end. Also takes back a pause that has not taken effect yet."""
         with self._wishes:
-            if self._allowance == math.inf:
-                self._require("resume", "paused")
-            else:
-                self._require("resume", "paused", "preparing", "running")
-            self._allowance = math.inf
-            self._wishes.notify_all()
+            self._require("resume")
+            self._go_on(math.inf)
 
     def step(self) -> None:
         """Make exactly one step and pause again."""
         with self._wishes:
-            self._require("step", "paused")
+            self._require("step")
             # Two quick calls are two steps: the first may not have been taken up yet.
-            self._allowance += 1
-            self._wishes.notify_all()
+            self._go_on(self._allowance + 1)
 
     def stop(self, *, for_now: bool = False) -> None:
         """End after the step in progress and keep what was learnt.
@@ -169,24 +191,25 @@ class Run:
         `for_now`: in its folder the run is paused.
         """
         with self._wishes:
-            self._require("stop", "preparing", "running", "paused")
+            self._require("stop")
             self._can_go_on = for_now
             self._stop = True
-            self._state = "stopping"
+            self._enter("stopping", "stop")
+            self._keep_owner()
             self._wishes.notify_all()
-        self._on_change()
+        self._tell()
 
     def abandon(self) -> None:
         """End without a result; waiters get a `StateError`. Not while a step may be in progress."""
         with self._wishes:
-            self._require("reset", "paused", *ENDED)
+            self._require("reset")
             self._give_up()
 
     def change(self, **values: float) -> None:
         """Change live settings of the trainer before its next step."""
         self._trainer.check_change(**values)
         with self._wishes:
-            self._require("change " + " and ".join(values), "preparing", "running", "paused")
+            self._require("change")
             self._changes |= values
             self._wishes.notify_all()
 
@@ -236,7 +259,7 @@ class Run:
     def restore_best(self) -> Future[HardEvaluation]:
         """Go back to the masks of the best evaluation, while paused or after the end."""
         with self._wishes:
-            self._require("restore the best masks", "paused", *ENDED)
+            self._require("restore_best")
 
         def restore(trainer: Trainer[Any]) -> HardEvaluation:
             evaluation = trainer.restore_best()
@@ -321,9 +344,21 @@ class Run:
                 threads_note=self._threads_note,
             )
 
-    def _require(self, action: str, *states: State) -> None:
-        if self._state not in states:
-            raise StateError(f"cannot {action}: the run is {self._state}")
+    def _require(self, action: Action) -> None:
+        """Raise `StateError` unless the state allows `action`. Called under the lock."""
+        going_on = math.inf if self._state in ("preparing", "running") else 0
+        check_action(self._state, action, wish=self._allowance != going_on)
+
+    def _enter(self, state: State, cause: Cause) -> None:
+        """Change the state. Called under the lock."""
+        check_next(self._state, cause, state)
+        self._state = state
+
+    def _go_on(self, allowance: float) -> None:
+        """Let the training make so many steps. Called under the lock."""
+        self._allowance = allowance
+        self._keep_owner()
+        self._wishes.notify_all()
 
     def _raise_outcome(self) -> None:
         if self._abandoned:
@@ -334,6 +369,28 @@ class Run:
     def _give_up(self) -> None:
         self._stop = self._abandoned = True
         self._wishes.notify_all()
+
+    def _keep_owner(self) -> None:
+        """Called under the lock, by a thread that holds the owner."""
+        self._kept_alive = self._owner()
+
+    def _release_owner(self) -> None:
+        """Let the owner go, if nothing but the run refers to it. Called with no lock held."""
+        with self._wishes:
+            # Not the last reference: what an owner does at its end may ask the run.
+            owner, self._kept_alive = self._kept_alive, None
+        del owner
+
+    def _end_unowned(self, _: object) -> None:
+        # No lock: a thread that holds it may collect the garbage. The training thread looks.
+        # In its folder the run is paused, as nobody stopped it.
+        self._can_go_on = True
+        self._stop = self._abandoned = True
+
+    def _tell(self) -> None:
+        owner = self._owner()
+        if owner is not None:
+            owner.run_changed()
 
     def _end_at_exit(self) -> None:
         with self._wishes:
@@ -352,8 +409,10 @@ class Run:
                 self._train()
             if self._trainer.done:
                 state = "done"
-            if not self._abandoned:
-                self._on_end(self._trainer)
+            # Nobody takes the result of a run that was abandoned, also because its owner is gone.
+            owner = self._owner()
+            if owner is not None and not self._abandoned:
+                owner.run_ends(self._trainer)
         except BaseException as raised:
             # Whatever it is, somebody waits for it: it is raised again by wait().
             error, state = raised, "failed"
@@ -404,7 +463,7 @@ class Run:
             self._threads, self._threads_note = number, note
             if number != before:
                 self._interventions += (Intervention(self._step, "threads", number),)
-        self._on_change()
+        self._tell()
 
     def _prepare(self) -> bool:
         """Compute what the steps need. False when the run was stopped meanwhile."""
@@ -413,7 +472,7 @@ class Run:
         for done, total in self._trainer.preparation():
             with self._wishes:
                 self._preparation = (done, total)
-            self._on_change()
+            self._tell()
             if not self._may_go_on("preparing"):
                 return False
         return True
@@ -448,7 +507,7 @@ class Run:
             if self._history and not self._validation_problem:
                 self._validation_problem = validation_problem(self._history[-1], evaluations)
         self._unsaved = self._unsaved or bool(done)
-        self._on_change()
+        self._tell()
         if ended and self._unsaved:
             self._save(self.state)
 
@@ -464,18 +523,22 @@ class Run:
                 stop = self._stop
                 state: State = active if self._allowance > 0 else "paused"
                 new_state = not stop and self._state != state
+                idle = not (stop or new_state or questions or changes or state == active)
                 if new_state:
-                    self._state = state
-                elif state == "paused" and not (stop or questions or changes):
-                    self._wishes.wait()
+                    self._enter(state, "training")
+                elif idle and self._kept_alive is None:
+                    # Not for ever: an owner that is gone notifies nobody.
+                    self._wishes.wait(SECONDS_BETWEEN_LOOKS)
                     continue
+            if idle:
+                self._release_owner()
+                continue
             for name, value in changes.items():
                 self._trainer.change(**{name: value})
                 self._take_stock(Intervention(self._trainer.step_count, name, value))
-            for question in questions:
-                question()
+            _answer(questions)
             if new_state:
-                self._on_change()
+                self._tell()
             if state == "paused" and not stop and self._unsaved:
                 self._save("paused")
             if stop:
@@ -490,19 +553,19 @@ class Run:
                 with self._wishes:
                     questions, self._questions = self._questions, []
                     if not questions:
-                        self._state, self._error = state, error
-                        self._preparation = None
+                        self._enter(state, "training")
+                        self._error, self._preparation = error, None
                         break
-                for question in questions:
-                    question()
+                _answer(questions)
             if self._unsaved:
                 self._save("paused" if self._can_go_on and state == "stopped" else state)
             if self._keeper is not None:
                 self._keeper.let_go()
         atexit.unregister(self._end_at_exit)
         # First the listeners: what they show is up to date when a waiter goes on.
-        self._on_change()
+        self._tell()
         self._ended.set_result(None)
+        self._release_owner()
 
     # The folder.
 
@@ -524,10 +587,16 @@ class Run:
             is_new = problem != self._saving_problem
             self._saving_problem = problem
         if is_new:
-            self._on_change()
+            self._tell()
 
 
 def _kept(state: State) -> RunState:
     """Return the state of a run as its folder says it."""
     # There is no run while a session is idle.
     return "paused" if state == "idle" else state
+
+
+def _answer(questions: list[Callable[[], None]]) -> None:
+    # Not in a loop of the training thread: its variable would hold whoever asked last.
+    for question in questions:
+        question()

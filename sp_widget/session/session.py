@@ -18,7 +18,7 @@ from sp_widget.runs.keeper import RunKeeper
 from sp_widget.runs.status import RunState, RunStatus, status_now
 from sp_widget.session.notes import read_notes
 from sp_widget.session.run import Run
-from sp_widget.session.state import Intervention, Snapshot, State
+from sp_widget.session.state import Action, Intervention, Snapshot, State, check_action
 from sp_widget.session.threads import Threads, check_threads
 
 T = TypeVar("T")
@@ -85,11 +85,7 @@ class Session:
 
     def step(self) -> None:
         """Make exactly one step, from idle (after the preparation) or paused, and pause."""
-        run = self._run
-        if run is None:
-            self._begin("step", 1)
-        else:
-            run.step()
+        self._begin("step", 1)
 
     def stop(self, *, for_now: bool = False) -> None:
         """End after the step in progress; what was learnt is kept.
@@ -104,10 +100,11 @@ class Session:
         Raises `StateError` while a step may be in progress (preparing, running, stopping).
         """
         with self._lock:
+            check_action(self.state, "reset")
             if self._run is not None:
                 self._run.abandon()
             self._run = None
-        self._notify()
+        self.run_changed()
 
     def change(self, **values: float) -> None:
         """Change live settings of the run's method from the next step on.
@@ -179,7 +176,7 @@ class Session:
             else:
                 run.start(0)
             self._run = run
-        self._notify()
+        self.run_changed()
 
     def moment(self) -> tuple[Moment, RunStatus]:
         """Return the run between two steps, as it is written into a folder.
@@ -261,15 +258,18 @@ class Session:
             )
         return run.snapshot()
 
-    def _begin(self, action: str, steps: float) -> None:
+    def _begin(self, action: Action, steps: float) -> None:
         with self._lock:
+            check_action(self.state, action)
             if self._run is not None:
-                raise StateError(f"cannot {action}: the run is {self._run.state}; reset it first")
+                # A step from a pause.
+                self._run.step()
+                return
             trainer = self._trainer_factory()
             keeper = None if self._folder is None else RunKeeper(new_run_folder(self._folder))
             self._run = self._new_run(trainer, keeper)
             self._run.start(steps)
-        self._notify()
+        self.run_changed()
 
     def _new_run(
         self,
@@ -288,8 +288,7 @@ class Session:
             keeper=keeper,
             interventions=interventions,
             threads_before=threads,
-            on_change=self._notify,
-            on_end=self._on_end,
+            owner=self,
         )
 
     def _current(self, action: str) -> Run:
@@ -298,9 +297,14 @@ class Session:
             raise StateError(f"cannot {action}: nothing was started")
         return run
 
-    def _notify(self) -> None:
+    def run_changed(self) -> None:
+        """Tell the listeners (called by the run)."""
         for listener in self._listeners:
             listener()
+
+    def run_ends(self, trainer: Trainer[Any]) -> None:
+        """Pass on what was learnt (called by the run)."""
+        self._on_end(trainer)
 
 
 def _at_rest(state: State) -> RunState:

@@ -1,10 +1,12 @@
-"""The states of a session, and a picture of it at one moment."""
+"""The states of a session, what leads from one to another, and a picture of it at one moment."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from sp_widget.errors import StateError
 from sp_widget.methods.record import HardEvaluation, StepRecord
 
 State: TypeAlias = Literal[
@@ -18,6 +20,82 @@ ACTIVE: frozenset[State] = frozenset({"preparing", "running", "paused", "stoppin
 
 ENDED: frozenset[State] = frozenset({"done", "stopped", "failed"})
 """States that only a reset leaves."""
+
+Action: TypeAlias = Literal[
+    "start", "step", "pause", "resume", "stop", "reset", "change", "restore_best"
+]
+"""What a person can do to a run and a state may forbid."""
+
+Cause: TypeAlias = Action | Literal["training"]
+"""What changes a state: a person's action, or the training by itself."""
+
+TABLE: Mapping[State, Mapping[Cause, tuple[State, ...]]] = {
+    "idle": {
+        "start": ("preparing",),
+        "step": ("preparing",),
+        "reset": ("idle",),
+    },
+    "preparing": {
+        "pause": ("preparing",),
+        "resume": ("preparing",),
+        "stop": ("stopping",),
+        "change": ("preparing",),
+        "training": ("running", "paused", "done", "stopped", "failed"),
+    },
+    "running": {
+        "pause": ("running",),
+        "resume": ("running",),
+        "stop": ("stopping",),
+        "change": ("running",),
+        "training": ("paused", "done", "stopped", "failed"),
+    },
+    "paused": {
+        "step": ("paused",),
+        "pause": ("paused",),
+        "resume": ("paused",),
+        "stop": ("stopping",),
+        "reset": ("idle",),
+        "change": ("paused",),
+        "restore_best": ("paused",),
+        "training": ("preparing", "running", "done", "stopped", "failed"),
+    },
+    "stopping": {"training": ("done", "stopped", "failed")},
+    "done": {"reset": ("idle",), "restore_best": ("done",)},
+    "stopped": {"reset": ("idle",), "restore_best": ("stopped",)},
+    "failed": {"reset": ("idle",), "restore_best": ("failed",)},
+}
+"""State and cause to the states that may follow at once; where there is none, it is not allowed.
+
+A pause, a resume and a step are wishes: they leave the state as it is, and the training changes it
+when it takes them up, between two steps or two prepared batches."""
+
+TAKES_BACK: Mapping[Action, frozenset[State]] = {
+    "pause": frozenset({"paused"}),
+    "resume": frozenset({"preparing", "running"}),
+}
+"""Where an action is only allowed to take back a wish that the training has not taken up yet."""
+
+_IN_WORDS: Mapping[Action, str] = {"restore_best": "restore the best masks"}
+
+
+def check_action(state: State, action: Action, *, wish: bool = False) -> None:
+    """Raise `StateError` unless `action` is allowed in `state`.
+
+    `wish`: whether there is one that the training has not taken up yet.
+    """
+    if action in TABLE[state] and (wish or state not in TAKES_BACK.get(action, ())):
+        return
+    words = _IN_WORDS.get(action, action)
+    if state == "idle":
+        raise StateError(f"cannot {words}: nothing was started")
+    hint = "; reset it first" if action == "start" else ""
+    raise StateError(f"cannot {words}: the run is {state}{hint}")
+
+
+def check_next(state: State, cause: Cause, after: State) -> None:
+    """Raise `RuntimeError` where `cause` never leads from `state` to `after`: that is a bug."""
+    if after not in TABLE[state].get(cause, ()):
+        raise RuntimeError(f"{cause} leads from {state} to {after}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,9 @@ def load(
         UnsupportedModelError: For a model that cannot be split into nodes.
         ImportError: For a bundled task with a transformer-lens that cannot load its model.
     """
-    if name in standard_names():
+    if isinstance(name, str) and name in standard_names():
         return _load_standard(name, model, n_train, n_test, seed, batch_size, device)
-    if name not in names():
+    if not isinstance(name, str) or name not in names():
         raise ArgumentError("name", f"one of {', '.join((*names(), *standard_names()))}", name)
     _refuse(
         {"model": model, "n_train": n_train, "n_test": n_test, "seed": seed},

@@ -19,6 +19,7 @@ from sp_widget.widget.chart_tools import ChartTools
 from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.curve import Window
+from sp_widget.widget.lifetime import hold_weakly, widgets_in
 from sp_widget.widget.past_run import PastRun
 
 HEIGHT = "300px"
@@ -80,7 +81,7 @@ class Chart:
             if [trace.series for trace in self._live] == list(series):
                 return
             former, self._live = self._live, [Trace(each, self._scales) for each in series]
-            self._figure.marks = self._marks()
+            self._show_marks()
             self.tools.update(**self._described(), **self._drawn(), **self._in_words())
             for trace in former:
                 trace.close()
@@ -135,7 +136,7 @@ class Chart:
                 (each for each in self._series() if each.label == self.tools.quantity), LOSS
             )
             former, self._runs = self._runs, traces_of_runs(runs, series, self._scales)
-            self._figure.marks = self._marks()
+            self._show_marks()
             self.tools.update(**self._described())
             for trace in former:
                 trace.close()
@@ -152,10 +153,12 @@ class Chart:
 
     def close(self) -> None:
         """Remove the chart from the page."""
-        for trace in (*self._live, *self._runs, self._evaluations):
-            trace.close()
-        for widget in (*self._axes.values(), self._figure, self.tools, self.view):
+        for widget in widgets_in(self.view):
             widget.close()
+
+    def _show_marks(self) -> None:
+        self._figure.marks = self._marks()
+        hold_weakly(self._figure)
 
     def _marks(self) -> list[bqplot.Lines]:
         # The last one is drawn on top.

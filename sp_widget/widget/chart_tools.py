@@ -14,7 +14,6 @@ import traitlets
 from ipywidgets import widget_serialization
 
 from sp_widget.methods.series import AXIS_LABELS, LOSS, AxisName
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.chart_table import Table
 from sp_widget.widget.chart_traces import TraceData, TraceSpec
 from sp_widget.widget.locked import LockedWidget
@@ -40,11 +39,8 @@ class Margins(TypedDict):
     right: int
 
 
-class ChartTools(LockedWidget):
+class ChartTools(LockedWidget, bundle="chart"):
     """What a person sets stays in traits, so a reload and a second view show the same."""
-
-    _esm = bundled("chart.js")
-    _css = bundled("chart.css")
 
     parts = traitlets.Dict().tag(sync=True, holds=Parts, **widget_serialization)
     axis_labels = traitlets.Dict(dict(AXIS_LABELS)).tag(sync=True, holds=dict[AxisName, str])
@@ -61,19 +57,19 @@ class ChartTools(LockedWidget):
     """The chart in words."""
     table = traitlets.Dict().tag(sync=True, holds=Table)
 
-    log = traitlets.List(traitlets.Enum(["steps", "left", "right"]), default_value=["left"]).tag(
-        sync=True
-    )
+    log_axes = traitlets.List(
+        traitlets.Enum(["steps", "left", "right"]), default_value=["left"], maxlen=3
+    ).tag(sync=True, browser=True)
     """The axes that are logarithmic; none is while a value on it is below zero."""
     quantities = traitlets.List(traitlets.Unicode()).tag(sync=True)
     """What can be seen of earlier runs, by the label of its line."""
-    quantity = traitlets.Unicode(LOSS.label).tag(sync=True)
+    quantity = traitlets.Unicode(LOSS.label).tag(sync=True, browser=True)
     """What is seen of earlier runs."""
-    smoothing = traitlets.Float(0.0, min=0.0, max=0.99).tag(sync=True)
+    smoothing = traitlets.Float(0.0, min=0.0, max=0.99).tag(sync=True, browser=True)
     """Weight of what came before in the moving average; 0: no smoothing."""
     window = traitlets.List(
         traitlets.Float(), default_value=None, minlen=2, maxlen=2, allow_none=True
-    ).tag(sync=True)
+    ).tag(sync=True, browser=True)
     """The first and the last step in view; `None`: all."""
-    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True, browser=True)
     """Traces that are not drawn, by name: `Loss`, or `Loss, run 1` of an earlier run."""

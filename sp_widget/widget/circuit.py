@@ -17,13 +17,12 @@ from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
 
 
-class CircuitView(LockedWidget):
+class CircuitView(LockedWidget, bundle="circuit"):
     """The circuit of the most important edges; a slider says how many.
 
     All state is in traits, so a reload and a second view show it. `show_scores` may be called
@@ -41,9 +40,6 @@ class CircuitView(LockedWidget):
     Raises `ArgumentError` with the name of a bad argument.
     """
 
-    _esm = bundled("circuit.js")
-    _css = bundled("circuit.css")
-
     graph = traitlets.Dict().tag(sync=True, holds=GraphData)
     """Empty where there is no picture."""
     no_picture = traitlets.Unicode("").tag(sync=True)
@@ -58,15 +54,15 @@ class CircuitView(LockedWidget):
     """Edges in the circuit as the training counts them; the picture follows it."""
     auroc = traitlets.Float(None, allow_none=True).tag(sync=True)
     """How well the scores find the known circuit."""
-    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
+    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
     """Edges in the picture, as a person or code chose; `None`: as many as `training_edges`, or
     as the known circuit has, or 50."""
-    only_paths = traitlets.Bool(False).tag(sync=True)
+    only_paths = traitlets.Bool(False).tag(sync=True, browser=True)
     """Leave out what lies on no path from the input to the output, instead of fading it."""
-    compare = traitlets.Bool(True).tag(sync=True)
+    compare = traitlets.Bool(True).tag(sync=True, browser=True)
     """Show hits, misses and extras, where a known circuit is given."""
-    search = traitlets.Unicode("").tag(sync=True)
-    pinned = traitlets.Unicode("").tag(sync=True)
+    search = traitlets.Unicode("").tag(sync=True, browser=True)
+    pinned = traitlets.Unicode("").tag(sync=True, browser=True)
     """The node whose edges stay in view, such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3)."""
 
     def __init__(
@@ -122,6 +118,13 @@ class CircuitView(LockedWidget):
     def clear(self) -> None:
         """Show the model without scores, as before the training. Safe from any thread."""
         self.update(scores=b"", auroc=None, training_edges=None)
+
+    @traitlets.validate("n_edges")
+    def _check_n_edges(self, proposal: Any) -> int | None:
+        count: int | None = proposal["value"]
+        if count is not None and not 0 <= count <= self._model.n_edges:
+            raise traitlets.TraitError(f"n_edges: from 0 to {self._model.n_edges}, got {count}")
+        return count
 
     def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
         if frequencies is None:

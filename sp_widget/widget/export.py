@@ -11,7 +11,6 @@ from typing import Any, TypedDict
 import traitlets
 
 from sp_widget.errors import StateError
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.error_text import describe
 from sp_widget.widget.export_formats import FORMATS, Exportable
@@ -25,11 +24,8 @@ class Format(TypedDict):
     label: str
 
 
-class ExportPanel(LockedWidget):
+class ExportPanel(LockedWidget, bundle="export"):
     """Downloads of what `run` has at the moment of the click."""
-
-    _esm = bundled("export.js")
-    _css = bundled("export.css")
 
     formats = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Format])
 
@@ -42,11 +38,10 @@ class ExportPanel(LockedWidget):
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         """Answer `{type: "export", format, request}` to the view that made the request."""
-        if not isinstance(content, dict) or content.get("type") != "export":
-            return
-        found = next((each for each in FORMATS if each.name == content.get("format")), None)
+        asked = content if isinstance(content, dict) and content.get("type") == "export" else {}
+        found = next((each for each in FORMATS if each.name == asked.get("format")), None)
         if found is None:
-            self.log.warning("The export asked for an unknown file: %r", content.get("format"))
+            self.drop("a message that it does not know", content)
             return
         answer = {"request": content.get("request")}
         try:

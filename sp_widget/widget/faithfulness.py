@@ -16,7 +16,6 @@ from ipywidgets import CallbackDispatcher
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.draw_curve import LABELS
 from sp_widget.evaluation.evaluation import Evaluation
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.locked import LockedWidget
 
@@ -38,7 +37,7 @@ class CurveData(TypedDict):
     random: list[Band]
 
 
-class FaithfulnessView(LockedWidget):
+class FaithfulnessView(LockedWidget, bundle="faithfulness"):
     """What circuits, their complements and random circuits lose, against their number of edges.
 
     The first of the evaluations is drawn with complement and random circuits, the others with the
@@ -52,19 +51,17 @@ class FaithfulnessView(LockedWidget):
     Raises `ArgumentError` with the name of a bad argument.
     """
 
-    _esm = bundled("faithfulness.js")
-    _css = bundled("faithfulness.css")
-
     curves = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[CurveData])
     """Of the present run first, where that was measured."""
     metric = traitlets.Unicode("").tag(sync=True)
     """What stands beside the axis."""
     most = traitlets.Int(0).tag(sync=True)
     """Edges of the model."""
-    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
+    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
     """The size that is marked, as a person or code chose; `None`: `training_edges`."""
-    training_edges = traitlets.Int(None, allow_none=True).tag(sync=True)
-    """Edges in the circuit as the training counts them."""
+    training_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
+    """Edges in the circuit as the training counts them; in the browser it is linked to that of the
+    circuit view, which sends it back."""
     note = traitlets.Unicode("").tag(sync=True)
     """What is going on, or what there is to do."""
     measure = traitlets.Enum(["never", "later", "now"], "never").tag(
@@ -102,6 +99,8 @@ class FaithfulnessView(LockedWidget):
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         if isinstance(content, dict) and content.get("type") == "measure":
             self._clicks()
+        else:
+            self.drop("a message that it does not know", content)
 
     def __repr__(self) -> str:
         names = ", ".join(curve["name"] for curve in self.curves)

@@ -17,6 +17,7 @@ from IPython.display import display, update_display
 from sp_widget.errors import StateError
 from sp_widget.report.picture import Picture
 from sp_widget.session import ENDED, Session
+from sp_widget.widget.lifetime import look_soon
 
 NOTHING_YET = "The widget was not run to an end before this notebook was saved."
 
@@ -79,6 +80,8 @@ class KeptPicture:
         if former is not None:
             # Else the older picture might come last.
             former.join()
+        # The cell may be run again while it is drawn, and the widget is needed no longer.
+        look_soon()
         try:
             picture = self._draw()
         except StateError:

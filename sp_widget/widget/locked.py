@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
+
+from sp_widget.widget.bundle import bundled
+from sp_widget.widget.error_text import shortened
+
+LONGEST = 20_000
+"""Letters and values that a message from the browser may hold, many times what a person types."""
 
 
 class LockedWidget(anywidget.AnyWidget):
     """Holds a lock while its traits are written, from the kernel or from the browser.
 
+    `bundle`, of a subclass: the name of its built files.
+
     ipywidgets keeps the state of a synchronisation on the widget itself: of two threads that
     write at the same time, both lose messages. Write traits with `update`, from any thread.
     """
+
+    bundle: ClassVar[str]
+
+    def __init_subclass__(cls, *, bundle: str = "", **others: Any) -> None:
+        # Traits that are added to an instance make a class as well.
+        if bundle:
+            cls.bundle = bundle
+            cls._esm, cls._css = bundled(f"{bundle}.js"), bundled(f"{bundle}.css")
+        super().__init_subclass__(**others)
 
     def __init__(self, **traits: Any) -> None:
         # Before super().__init__, which already writes traits and opens the comm.
@@ -39,6 +58,80 @@ class LockedWidget(anywidget.AnyWidget):
                 self.set_trait(name, value)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take over what the browser changed (called by ipywidgets)."""
+        """Take over what the browser changed (called by ipywidgets).
+
+        Only traits that are tagged `browser=True`, with values of their kind: what else comes is
+        dropped, with a line in the log.
+        """
         with self._lock:
-            super().set_state(sync_data)
+            taken = {}
+            for name, value in sync_data.items():
+                problem = self._problem(name, value)
+                if problem:
+                    self.drop(problem, {name: value})
+                else:
+                    taken[name] = value
+            super().set_state(taken)
+
+    def drop(self, what: str, content: object) -> None:
+        """Say in one line of the log that the browser sent something of no use."""
+        text = repr(content) if _length(content) <= LONGEST else f"{type(content).__name__}, long"
+        name = type(self).__name__
+        self.log.warning("%s dropped %s from the browser: %s", name, what, shortened(text))
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        """Answer the browser (called by the comm)."""
+        data = message["content"].get("data")
+        if not _is_message(data):
+            self.drop("a message that is none of ipywidgets", data)
+        elif _length(data) > LONGEST:
+            self.drop("a message that is too long", data)
+        else:
+            super()._handle_msg(message)
+
+    def _problem(self, name: str, value: object) -> str:
+        """Return why the browser may not give this trait this value; empty: it may."""
+        trait = self.traits().get(name)
+        if trait is None or not trait.metadata.get("browser"):
+            return "a trait that it may not set"
+        if any(isinstance(each, float) and not math.isfinite(each) for each in _values(value)):
+            return "a number that is none"
+        try:
+            # With what the class itself checks.
+            trait._cross_validate(self, trait._validate(self, value))
+        except (traitlets.TraitError, ValueError, TypeError, OverflowError):
+            return "a value of another kind"
+        return ""
+
+
+def _is_message(data: object) -> bool:
+    match data:
+        case {"method": "update", "state": dict(), **others}:
+            # The values that the browser sets hold no binary data.
+            return not others.get("buffer_paths")
+        case {"method": "custom", "content": _} | {"method": "request_state"}:
+            return True
+    return False
+
+
+def _length(content: object) -> int:
+    """Return how many letters and values there are in `content`, counted until that is too many."""
+    length = 0
+    for value in _values(content):
+        length += len(value) if isinstance(value, str | bytes) else 1
+        if length > LONGEST:
+            break
+    return length
+
+
+def _values(content: object) -> Iterator[object]:
+    """Yield `content` and all that it holds."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)

@@ -7,6 +7,7 @@ import keyword
 import sys
 import threading
 import unicodedata
+import weakref
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -35,23 +36,51 @@ def notebook_variables() -> MutableMapping[str, Any] | None:
     return None if shell is None else shell.user_ns
 
 
+_holders: weakref.WeakValueDictionary[tuple[int, str], Delivery] = weakref.WeakValueDictionary()
+"""A place for scores, as variables and name, to the delivery that was the last to claim it."""
+
+_lock = threading.RLock()
+"""Guards every delivery: one takes a name over from another."""
+
+
 class Delivery:
     """Puts scores under a name, and asks before it overwrites anything but scores.
 
+    A name belongs to the training that claimed it last: that of one which began earlier and ends
+    later does not overwrite its scores.
+
     Thread-safe: the training thread delivers while a person answers or renames.
+
+    Args:
+        name: of the variable.
+        variables: those of the notebook.
+        under_way: whether a training goes on whose scores are to be delivered.
+        changed: called when another delivery changed what this one says; returns at once.
     """
 
     def __init__(
         self,
         name: str | None,
         variables: Callable[[], MutableMapping[str, Any] | None] = notebook_variables,
+        *,
+        under_way: Callable[[], bool] = lambda: False,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._variables = variables
-        self._lock = threading.Lock()
+        self._changed = changed
+        self._lock = _lock
         self._name = name
+        self._under_way = under_way
+        self._lost = False
+        """Whether another training took the name over."""
         self._scores: PruneScores | None = None
         self._question = ""
         self._outcome = ""
+
+    def begin(self) -> None:
+        """A training begins: the name is its own from now on."""
+        with self._lock:
+            self._claim()
 
     @property
     def question(self) -> str:
@@ -78,7 +107,10 @@ class Delivery:
         """
         with self._lock:
             if name != self._name:
+                self._release()
                 self._name = name
+                if self._scores is not None or self._under_way():
+                    self._claim()
                 if self._scores is not None:
                     self._offer()
 
@@ -102,10 +134,44 @@ class Delivery:
         """Drop scores and question: a new run begins."""
         with self._lock:
             self._scores = None
+            self._lost = False
             self._question = self._outcome = ""
+            self._release()
+
+    def _claim(self) -> None:
+        place = self._place
+        if place is None:
+            return
+        former = _holders.get(place)
+        _holders[place] = self
+        self._lost, self._outcome = False, ""
+        if former is not None and former is not self and former._under_way():
+            former._lost = True
+            former._outcome = (
+                f"{self._name} belongs to a training that began later. The scores of this one stay "
+                "in .prune_scores of this widget; another name saves them there."
+            )
+            former._changed()
+            self._outcome = (
+                f"{self._name} was to get the scores of another training, which goes on. It gets "
+                "those of this one instead."
+            )
+
+    def _release(self) -> None:
+        place = self._place
+        if place is not None and _holders.get(place) is self:
+            del _holders[place]
+
+    @property
+    def _place(self) -> tuple[int, str] | None:
+        variables = self._variables()
+        return None if variables is None or self._name is None else (id(variables), self._key)
 
     def _offer(self) -> None:
         self._question = ""
+        if self._lost:
+            # As was said when it was lost.
+            return
         variables = self._variables()
         if variables is None:
             self._outcome = "The scores are in .prune_scores of this widget."

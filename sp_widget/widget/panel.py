@@ -14,7 +14,6 @@ from ipywidgets import CallbackDispatcher
 
 from sp_widget.evaluation.diagnosis import Diagnosis
 from sp_widget.session import State
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.form import Field, Option, Raw
 from sp_widget.widget.locked import LockedWidget
 from sp_widget.widget.runs import RunData
@@ -165,21 +164,21 @@ class RunEdit(TypedDict, total=False):
 _EDITS: dict[str, type] = {"name": str, "shown": bool, "delete": bool}
 
 
-class ControlPanel(LockedWidget):
+class ControlPanel(LockedWidget, bundle="panel"):
     """The panel as a widget. All state is in traits, so a reload and a second view show it.
 
     One thread publishes while another handles what the browser sent; both hold the panel's lock.
     """
-
-    _esm = bundled("panel.js")
-    _css = bundled("panel.css")
 
     status = traitlets.Dict().tag(sync=True, holds=Status)
     diagnosis = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Diagnosis])
     """What is off about the run, with what to do; empty: nothing."""
     fields = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Field])
     """The settings of the method, in display order."""
-    values = traitlets.Dict().tag(sync=True, holds=dict[str, Raw])
+    values = traitlets.Dict(
+        key_trait=traitlets.Unicode(),
+        value_trait=traitlets.Union([traitlets.Unicode(), traitlets.Bool()]),
+    ).tag(sync=True, holds=dict[str, Raw], browser=True)
     """Field name to what the field holds: text as typed, or the state of a checkbox."""
     problems = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()).tag(
         sync=True
@@ -199,7 +198,7 @@ class ControlPanel(LockedWidget):
     """How the settings differ from the last finished run; empty: there is none."""
     code = traitlets.Unicode("").tag(sync=True)
     """The Python that repeats the run, as it was when the browser last asked for it."""
-    save_as = traitlets.Unicode("prune_scores").tag(sync=True)
+    save_as = traitlets.Unicode("prune_scores").tag(sync=True, browser=True)
     """The name that the scores are saved under."""
     save_as_problem = traitlets.Unicode("").tag(sync=True)
     """What is wrong with `save_as`; empty: nothing."""
@@ -207,7 +206,7 @@ class ControlPanel(LockedWidget):
     """A question answered by the commands `overwrite` and `keep`; empty: nothing is asked."""
     tabs = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[Tab])
     """In the order of the page. A tab appears when there is something in it."""
-    tab = traitlets.Unicode("settings").tag(sync=True)
+    tab = traitlets.Unicode("settings").tag(sync=True, browser=True)
     """The name of the tab in view."""
     responsive = traitlets.Unicode("").tag(sync=True)
     """A note on when clicks take effect; empty: at once."""
@@ -259,15 +258,9 @@ class ControlPanel(LockedWidget):
         self._saves.register_callback(callback)
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
-        if not isinstance(content, dict):
-            return
-        match content.get("type"):
-            case "command":
-                command = content.get("command")
-                if command not in COMMANDS:
-                    self.log.warning("The panel sent an unknown command: %r", command)
-                    return
-                self._commands(command)
+        match content.get("type") if isinstance(content, dict) else None:
+            case "command" if content.get("command") in COMMANDS:
+                self._commands(content["command"])
             case "method" if isinstance(content.get("method"), str):
                 self._method_choices(content["method"])
             case "preset" if isinstance(content.get("preset"), str):
@@ -276,6 +269,8 @@ class ControlPanel(LockedWidget):
                 self._saves(content["folder"])
             case "run" if _is_run_edit(content):
                 self._run_edits({name: content[name] for name in content if name != "type"})
+            case _:
+                self.drop("a message that it does not know", content)
 
 
 def _is_path(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 THREAD_NAME = "sp-widget-publisher"
@@ -22,6 +23,8 @@ class Publisher:
     by one thread at a time, with no lock of its caller held; an exception in it is logged, and
     the next change is published all the same. It may return a number of seconds: then it is
     called again after that time even if nothing changes.
+
+    Between two publications the thread holds its publisher weakly, and ends with it.
     """
 
     def __init__(self, publish: Callable[[], float | None], interval: float) -> None:
@@ -32,10 +35,12 @@ class Publisher:
         self._publishing = threading.Lock()
         self._due = 0.0
         # Below is read and written under this lock, which is never held while publishing.
-        self._changed = threading.Condition(threading.Lock())
+        # Reentrant: the thread may close its publisher as the last one that refers to it.
+        self._changed = threading.Condition(threading.RLock())
         self._pending = False
         self._again: float | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def wake(self) -> None:
         """Something changed. Returns at once; may be called from any thread."""
@@ -51,29 +56,33 @@ class Publisher:
                 self._due = time.monotonic() + self.interval
                 self._publish_pending()
 
-    def _work(self) -> None:
-        while self._await_work():
-            self.flush()
-
-    def _await_work(self) -> bool:
-        """Wait until there is something to publish. False: nothing comes, the thread may end."""
+    def close(self) -> None:
+        """Publish nothing from now on."""
         with self._changed:
-            while not self._pending:
-                if self._again is not None:
-                    seconds = self._again - time.monotonic()
-                    self._pending = seconds <= 0
-                    self._changed.wait(max(0.0, seconds))
-                elif not self._changed.wait_for(self._has_work, PATIENCE):
-                    self._thread = None
-                    return False
-            return True
+            self._closed = True
+            self._changed.notify()
 
-    def _has_work(self) -> bool:
-        return self._pending or self._again is not None
+    def _seconds_to_wait(self, deadline: float) -> float | None:
+        """Return how long the thread may wait for a change: 0, there is one; `None`, it may end.
+
+        Called under the lock. `deadline`: when it has waited long enough for nothing.
+        """
+        now = time.monotonic()
+        if self._closed:
+            seconds = None
+        elif self._pending or (self._again is not None and self._again <= now):
+            self._pending, seconds = True, 0.0
+        elif self._again is not None:
+            seconds = self._again - now
+        else:
+            seconds = deadline - now if now < deadline else None
+        if seconds is None:
+            self._thread = None
+        return seconds
 
     def _is_pending(self) -> bool:
         with self._changed:
-            return self._pending
+            return self._pending and not self._closed
 
     def _publish_pending(self) -> None:
         with self._changed:
@@ -91,8 +100,32 @@ class Publisher:
 
     def _rouse(self) -> None:
         """Let the thread look again, called under the lock."""
+        if self._closed:
+            return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            self._thread = threading.Thread(
+                target=_work, args=(weakref.ref(self), self._changed), name=THREAD_NAME, daemon=True
+            )
             self._thread.start()
         else:
             self._changed.notify()
+
+
+def _work(reference: weakref.ref[Publisher], changed: threading.Condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with changed:
+            publisher = reference()
+            seconds = None if publisher is None else publisher._seconds_to_wait(deadline)
+            if seconds is None:
+                return
+            if seconds > 0:
+                # What lets it go may close it here and now, and notify nobody.
+                publisher = None
+                if reference() is not None:
+                    changed.wait(seconds)
+                continue
+        assert publisher is not None
+        publisher.flush()
+        publisher = None
+        deadline = time.monotonic() + PATIENCE

@@ -27,9 +27,11 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.run_files import folder_of
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
-from sp_widget.session import ENDED, Session, Snapshot, State
+from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
 from sp_widget.session.background_evaluation import BackgroundEvaluation
+from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
+from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
 from sp_widget.widget.beginning import Beginning
@@ -140,7 +142,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._lock = self.panel.lock
         self._beginning = Beginning(config, config.seed)
         self._runs = Runs()
-        self._delivery = Delivery(save_as.strip())
+        self._delivery = Delivery(
+            save_as.strip(),
+            under_way=lambda: self._session.state in ACTIVE,
+            changed=lambda: self._publisher.wake(),
+        )
         # One at a time writes `panel.json`.
         self._saving = threading.Lock()
         self._folder: Path | None = None
@@ -152,7 +158,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             model,
             dataloader,
             validation_dataloader,
-            changed=lambda: self._publisher.wake(),
+            changed=self._measured_more,
         )
         self._settings = Settings(
             config,
@@ -224,6 +230,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._session.subscribe(self._kept.look)
         self._session.subscribe(self._background.look)
         self._settings.show()
+        self._parts = [part for root in (self, *self._links) for part in lifetime.hold_weakly(root)]
+        lifetime.watch(self)
         if path is not None:
             self._take_up(path, saved, go_on=False)
         self._publish()
@@ -331,9 +339,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 finished = self._beginning.finished_run(
                     snapshot, moment, status, self._session.folder
                 )
-            elif snapshot.state not in ("idle", "paused", *ENDED):
+            else:
                 # It might pause before the next line, and be forgotten without being kept.
-                raise StateError(f"cannot reset: the run is {snapshot.state}")
+                check_action(snapshot.state, "reset")
             self._session.reset()
             self._delivery.forget()
             if finished is not None:
@@ -481,6 +489,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return shown
 
     def _ipython_display_(self) -> None:
+        lifetime.keep_while_shown(self)
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
         self._kept.show()
 
@@ -493,7 +502,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def evaluation(self) -> Evaluation | None:
         """What circuits of all sizes do, cut from the present scores; `None`: not measured yet.
 
-        Measured in the background when a run ends, on the first 64 validation prompts, with the
+        Measured in the background when a run ends, on the first 32 validation prompts, with the
         ablation and in the direction of the run; this waits for what is under way. `sp.evaluate`
         measures more.
         """
@@ -524,14 +533,29 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return self._settings.config
 
     def close(self) -> None:
-        """Stop the training and remove the widget from the page; in a folder it is paused."""
+        """Stop the training and remove the widget from the page, and from memory with all its parts
+        as soon as nothing refers to it. In a folder the run is paused.
+        """
         # Also called when the constructor refused its arguments.
         if "_session" in vars(self):
             with suppress(StateError):
                 self._session.stop(for_now=True)
-            for part in (*self.children, self.chart, self.circuit, *self._links):
-                part.close()
+            lifetime.forget(self)
+        self._close_parts()
+        if "_background" in vars(self):
             self._background.close()
+
+    def __del__(self) -> None:
+        # Not the session: it ends by itself, and may belong to a thread that waits for a lock.
+        self._close_parts()
+
+    def _close_parts(self) -> None:
+        if "_parts" in vars(self):
+            self._publisher.close()
+            self.chart.close()
+            for part in self._parts:
+                if part is not self:
+                    part.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -571,6 +595,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         # Not before: a start that is refused leaves the run at hand what it is.
         self._beginning = Beginning(config, trainer.seed)
+        self._delivery.begin()
         return trainer
 
     # The folder.
@@ -592,6 +617,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
                 trainer = current.trainer
                 self._beginning = Beginning(trainer.config_at_start, trainer.seed)
                 self._session.go_on(trainer, current.notes, current.status, current.folder)
+                self._delivery.begin()
                 if self.state in ENDED:
                     self._deliver(trainer)
             elif current is not None and current.trainer.step_count:
@@ -656,6 +682,13 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         # Untrained scores would overwrite those of an earlier run.
         if trainer.step_count:
             self._delivery.deliver(trainer.prune_scores)
+        # Its cell may have been run again meanwhile.
+        lifetime.look_soon()
+
+    def _measured_more(self) -> None:
+        self._publisher.wake()
+        # What measures holds the widget, whose cell may have been run again meanwhile.
+        lifetime.look_soon()
 
     # What goes to the browser, one thread at a time.
 

@@ -170,7 +170,7 @@ def test_the_controls_work_while_the_kernel_is_busy_and_the_kernel_learns_of_it(
     workbench.notebook.finish(cell)
     chart.get_by_role("button", name="Reset view").click()
     expect_in_kernel(workbench, "chart.tools.window is None")
-    expect_in_kernel(workbench, "chart.tools.log == ['left', 'right']")
+    expect_in_kernel(workbench, "chart.tools.log_axes == ['left', 'right']")
     expect_in_kernel(workbench, "chart.tools.smoothing == 0.9")
     expect_in_kernel(workbench, "chart.tools.hidden == ['Validation']")
 

@@ -46,7 +46,7 @@ def test_the_curve_comes_with_the_end_of_a_run_and_a_click_sets_the_slider(
     panel.expect_state("done", timeout=TRAINING)
     expect(lines).to_have_count(3, timeout=TRAINING)
     colours = [lines.nth(index).get_attribute("stroke") for index in range(3)]
-    assert colours[0] == colours[1] != colours[2]
+    assert colours[0] != colours[1] == colours[2]
     expect(view.get_by_role("status")).to_have_text("")
 
     for theme in ("light", "dark"):

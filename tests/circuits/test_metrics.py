@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sp_widget.circuits.metrics import FAITHFULNESS, accuracy
+from sp_widget.circuits.metrics import FAITHFULNESS, METRICS, accuracy
 from sp_widget.data.prompts import PromptPairBatch
 from sp_widget.errors import ArgumentError
-from sp_widget.types import FaithfulnessTarget
+from sp_widget.types import FaithfulnessTarget, MetricName
 
 LN2, LN3 = math.log(2), math.log(3)
 
@@ -38,6 +38,7 @@ def _lists(*rows: list[int]) -> list[Tensor]:
 
 def test_there_is_a_measure_for_every_target_that_the_config_knows() -> None:
     assert tuple(FAITHFULNESS) == get_args(FaithfulnessTarget)
+    assert tuple(METRICS) == get_args(MetricName)
 
 
 def test_kl_div_is_clean_against_circuit_averaged_over_prompts() -> None:
@@ -122,6 +123,15 @@ def test_logit_diff_percent_is_the_mean_distance_from_100_percent(
     assert _measure("logit_diff_percent", clean, clean, batch) == pytest.approx(0)
 
 
+def test_logit_difference_and_the_share_of_prompts_on_which_it_is_positive() -> None:
+    """Differences 8 - 1 = 7 and 3 - 5 = -2."""
+    batch = _batch(_ids([3], [0]), _ids([0], [1]))
+    logits = torch.tensor(LOGITS)
+    assert METRICS["logit_diff"](logits, logits, batch).item() == pytest.approx(2.5)
+    assert _measure("logit_diff", LOGITS, None, batch) == pytest.approx(-2.5)
+    assert METRICS["positive_logit_diff"](logits, logits, batch).item() == 0.5
+
+
 def test_correct_percent_is_the_probability_of_anything_but_an_answer() -> None:
     """Softmax of (0, ln 2, ln 3) is (1, 2, 3) / 6."""
     logits = [[0, LN2, LN3], [LN3, 0, LN2]]
@@ -130,6 +140,8 @@ def test_correct_percent_is_the_probability_of_anything_but_an_answer() -> None:
     several = _batch(_lists([0, 2], [1]), None)
     expected = 1 - (4 / 6 + 1 / 6) / 2
     assert _measure("correct_percent", logits, None, several) == pytest.approx(expected)
+    found = METRICS["answer_probability"](torch.tensor(logits), torch.tensor(logits), several)
+    assert found.item() == pytest.approx(1 - expected)
 
 
 def test_correct_percent_has_a_gradient_towards_the_answer() -> None:

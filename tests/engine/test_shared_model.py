@@ -72,7 +72,7 @@ def test_nothing_but_a_plain_call_runs_a_module_of_the_users_model(kind: str) ->
 @pytest.mark.parametrize(
     "where", ["blocks.0.mlp.hook_post", "blocks.0.hook_mlp_out", "unembed.hook_out", "hook_embed"]
 )
-@pytest.mark.parametrize("kind", ["gpt2", "native-ln", "native-compatibility"])
+@pytest.mark.parametrize("kind", ["gpt2", "native-compatibility"])
 def test_a_hook_that_zeroes_activations_during_a_training_changes_nothing_of_it(
     kind: str, where: str
 ) -> None:

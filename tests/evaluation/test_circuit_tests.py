@@ -99,7 +99,7 @@ def test_scores_are_those_of_circuits_run_one_by_one() -> None:
     model, loader = patchable_model(model_kinds.bridge("gpt2")), model_kinds.dataloader()
     paths = RandomPaths(model, 0)
     circuits = [paths.circuit(size) for size in (5, 40, 100)]
-    scores = PromptScores(model, loader, None, AblationType.RESAMPLE).of(circuits, lambda _: None)
+    scores = PromptScores(model, loader, None, AblationType.RESAMPLE).of(circuits, lambda *_: None)
     for circuit, found in zip(circuits, scores, strict=True):
         ablated = model.graph.edges_at((~circuit).nonzero().flatten().tolist())
         expected = []

@@ -58,22 +58,6 @@ def test_a_method_says_what_it_is_and_scores_every_edge(name: str) -> None:
     assert trainer.evaluate().edges == trainer.hard_edge_count
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_method_goes_on_exactly_from_a_checkpoint_after_every_step(name: str) -> None:
-    whole = _trainer(name, _model())
-    states = [whole.state_dict()]
-    while not whole.done:
-        whole.step()
-        states.append(whole.state_dict())
-    # ACDC has many steps that are alike.
-    for state in states[:: max(1, len(states) // 8)]:
-        resumed = _trainer(name, _model())
-        resumed.load_state_dict(state)
-        resumed.run(progress=False)
-        assert torch.equal(_flat(resumed.prune_scores), _flat(whole.prune_scores))
-        assert [r.loss for r in resumed.history] == [r.loss for r in whole.history]
-
-
 def _shapes() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "gpt2", {"seq_len": model_kinds.N_TOKENS}
     yield "gpt2", {"separate_qkv": False}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -39,7 +39,21 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """What a cell prints. Raises `AssertionError` with the traceback if it fails."""
-        request = self.begin(code)
+        return self._output(self.begin(code))
+
+    def run_cell(self, code: str, cell: str, deleted: Sequence[str] = ()) -> str:
+        """`run` as JupyterLab does it, which names the cell; empty: as others do.
+
+        `deleted`: cells that a person deleted since.
+        """
+        message = self._client.session.msg("execute_request", {"code": code, "silent": False})
+        message["content"]["store_history"] = True
+        if cell:
+            message["metadata"] = {"cellId": cell, "deletedCells": list(deleted)}
+        self._client.shell_channel.send(message)
+        return self._output(message["header"]["msg_id"])
+
+    def _output(self, request: str) -> str:
         start = len(self.seen)
         self.until(lambda message: is_idle(message, request))
         outputs = [m for _, m in self.seen[start:] if m["parent_header"].get("msg_id") == request]

@@ -172,7 +172,7 @@ def test_clear_forgets_the_run_but_neither_earlier_runs_nor_how_a_person_looks_a
     chart.append([record(step) for step in range(1, 101)])
     chart.show_evaluations([evaluation(1, 0.5)])
     chart.show_runs([PastRun("first", [record(1)])])
-    from_browser(chart, window=[10, 30], smoothing=0.5, log=["left"], hidden=["Loss"])
+    from_browser(chart, window=[10, 30], smoothing=0.5, log_axes=["left"], hidden=["Loss"])
     chart.clear()
     chart.draw()
     assert live_lines(chart)["Loss"] == ([], [])
@@ -180,7 +180,11 @@ def test_clear_forgets_the_run_but_neither_earlier_runs_nor_how_a_person_looks_a
     assert still_lines(chart)["Loss, first"] == ([1], [3])
     assert chart.summary() == "Chart of the training: no steps yet."
     assert chart.tools.window is None
-    assert (chart.tools.smoothing, chart.tools.log, chart.tools.hidden) == (0.5, ["left"], ["Loss"])
+    assert (chart.tools.smoothing, chart.tools.log_axes, chart.tools.hidden) == (
+        0.5,
+        ["left"],
+        ["Loss"],
+    )
 
 
 def test_earlier_runs_are_thin_lines_of_one_quantity_each_in_its_colour(chart: Chart) -> None:

@@ -124,3 +124,47 @@ def test_outside_of_a_notebook_nothing_is_assigned() -> None:
     delivery = Delivery("mine")
     delivery.deliver(SCORES)
     assert "prune_scores" in delivery.outcome
+
+
+def test_the_training_that_began_last_gets_the_name() -> None:
+    """Also where the one before it ends later."""
+    variables: dict[str, Any] = {}
+    woken: list[str] = []
+
+    def begun(name: str) -> Delivery:
+        delivery = Delivery(
+            "mine",
+            lambda: variables,
+            under_way=lambda: True,
+            changed=lambda: woken.append(name),
+        )
+        delivery.begin()
+        return delivery
+
+    former, later = begun("former"), begun("later")
+    assert woken == ["former"]
+    assert "belongs to a training that began later" in former.outcome
+    assert "was to get the scores of another training" in later.outcome
+    later.deliver(SCORES)
+    others = PruneScores(GRAPH.split(torch.zeros(GRAPH.n_edges)), GRAPH)
+    former.deliver(others)
+    assert variables == {"mine": SCORES}
+    assert "in .prune_scores of this widget" in former.outcome
+    # A name that a person types is a wish of its own.
+    former.rename("hers")
+    assert variables == {"mine": SCORES, "hers": others}
+    former.forget()
+    former.rename("mine")
+    former.begin()
+    former.deliver(others)
+    assert variables["mine"] is others
+
+
+def test_a_training_that_is_over_loses_no_name() -> None:
+    variables: dict[str, Any] = {}
+    first = Delivery("mine", lambda: variables)
+    first.begin()
+    first.deliver(SCORES)
+    second = Delivery("mine", lambda: variables)
+    second.begin()
+    assert (first.outcome, second.outcome) == ("The scores are in the variable mine.", "")

@@ -15,7 +15,7 @@ export const PICTURED = [
   "traces",
   "live",
   "still",
-  "log",
+  "log_axes",
   "smoothing",
   "window",
   "hidden",

@@ -40,10 +40,10 @@ export interface Scene {
   axes: Record<AxisName, Axis>;
 }
 
-type Traits = Pick<ChartTraits, "traces" | "live" | "still" | "log" | "window" | "hidden">;
+type Traits = Pick<ChartTraits, "traces" | "live" | "still" | "log_axes" | "window" | "hidden">;
 
 export function readScene(get: <K extends keyof Traits>(trait: K) => Traits[K]): Scene {
-  const log = get("log");
+  const log = get("log_axes");
   const hidden = get("hidden");
   const data = [...get("live"), ...get("still")];
   const traces = get("traces").flatMap((spec, index) => {

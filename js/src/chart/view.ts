@@ -42,8 +42,8 @@ export function createView(model: ChartModel, place: HTMLElement, signal: AbortS
   const prefix = uniquePrefix();
   const controls = createControls(prefix, {
     log(axis, on) {
-      const others = model.get("log").filter((name) => name !== axis);
-      change("log", on ? [...others, axis] : others);
+      const others = model.get("log_axes").filter((name) => name !== axis);
+      change("log_axes", on ? [...others, axis] : others);
     },
     smoothing(weight) {
       change("smoothing", weight);

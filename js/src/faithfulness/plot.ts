@@ -5,7 +5,7 @@ import type { FaithfulnessTraits } from "./model";
 import { HEIGHT, MARGIN, markedSize, sceneOf, sizeAt, type Scene } from "./scene";
 
 const SVG = "http://www.w3.org/2000/svg";
-const NARROWEST = 240;
+const NARROWEST = 160;
 
 export interface Plot {
   element: HTMLElement;

@@ -2,8 +2,10 @@
 
 import type { CurveData, FaithfulnessTraits } from "./model";
 
-export const MARGIN = { top: 12, right: 14, bottom: 42, left: 58 };
+export const MARGIN = { top: 12, right: 26, bottom: 42, left: 52 };
 export const HEIGHT = 260;
+/** Pixels from the middle of a number below the axis to the middle of the next. */
+const LEAST_ROOM = 48;
 
 /** Contrast of at least 3 : 1 with a white and with a black ground. */
 export const COLOURS = ["#2a7fd4", "#c4681c", "#8b6fd0", "#c2508c", "#2e8b67", "#9a7b1f"] as const;
@@ -75,7 +77,11 @@ export function sceneOf(traits: Traits, width: number, format: (size: number) =>
   const mark = markedSize(traits);
   return {
     width,
-    lines: curves.flatMap((curve, index) => linesOf(curve, index, drawn)),
+    // The first one is drawn on top.
+    lines: curves
+      .map((curve, index) => linesOf(curve, index, drawn))
+      .reverse()
+      .flat(),
     band: first
       ? [
           ...first.random.map(([size, least]): [number, number] => [x(size), y(least)]),
@@ -84,7 +90,7 @@ export function sceneOf(traits: Traits, width: number, format: (size: number) =>
             .reverse(),
         ]
       : [],
-    sizes: sizeTicks(most).map((size) => ({ at: x(size), label: format(size) })),
+    sizes: sizeTicks(most, width).map((size) => ({ at: x(size), label: format(size) })),
     values: ticks.map((value) => ({ at: y(value), label: String(Number(value.toPrecision(6))) })),
     mark: mark === null ? null : x(mark),
   };
@@ -122,12 +128,15 @@ function linesOf(
   return [complement, circuit];
 }
 
-/** Powers of ten, and the number of all edges where it is not too near to one of them. */
-function sizeTicks(most: number): number[] {
-  const ticks: number[] = [];
-  for (let size = 1; size <= most; size *= 10) ticks.push(size);
-  const last = ticks.at(-1) ?? 1;
-  if (most > last * 3) ticks.push(most);
+/** Powers of ten, as many as there is room for, and the number of all edges where there is. */
+function sizeTicks(most: number, width: number): number[] {
+  const room = (size: number, before: number): boolean =>
+    placeOf(size, most, width) - placeOf(before, most, width) >= LEAST_ROOM;
+  const ticks = [1];
+  for (let size = 10; size <= most; size *= 10) {
+    if (room(size, ticks.at(-1) ?? 1)) ticks.push(size);
+  }
+  if (room(most, ticks.at(-1) ?? 1)) ticks.push(most);
   return ticks;
 }
 

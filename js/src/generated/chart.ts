@@ -69,7 +69,7 @@ export type ChartTraits = {
   summary: string;
   table: Table;
   /** The axes that are logarithmic; none is while a value on it is below zero. */
-  log: AxisName[];
+  log_axes: AxisName[];
   /** What can be seen of earlier runs, by the label of its line. */
   quantities: string[];
   /** What is seen of earlier runs. */

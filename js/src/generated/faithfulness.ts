@@ -21,7 +21,10 @@ export type FaithfulnessTraits = {
   most: number;
   /** The size that is marked, as a person or code chose; `None`: `training_edges`. */
   n_edges: number | null;
-  /** Edges in the circuit as the training counts them. */
+  /**
+   * Edges in the circuit as the training counts them; in the browser it is linked to that of the
+   * circuit view, which sends it back.
+   */
   training_edges: number | null;
   /** What is going on, or what there is to do. */
   note: string;

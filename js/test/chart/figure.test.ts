@@ -102,7 +102,7 @@ describe("the figure", () => {
 
   it("shows powers of ten on a logarithmic axis, with the values on its ticks", async () => {
     const { model, bqplot } = await openChart();
-    model.set("log", ["left", "steps"]);
+    model.set("log_axes", ["left", "steps"]);
     await drawn();
     const { x, y } = bqplot.line("loss");
     expect(x[9]).toBeCloseTo(1, 6);
@@ -115,7 +115,7 @@ describe("the figure", () => {
     expect(axis.tick_values.map((place) => axis.tick_labels[String(place)])).toEqual(
       axis.tick_values.map((place) => String(Number((10 ** place).toPrecision(6)))),
     );
-    model.set("log", []);
+    model.set("log_axes", []);
     await drawn();
     expect(bqplot.states.get("left_axis")).toMatchObject({
       tick_labels: null,
@@ -133,7 +133,7 @@ describe("the figure", () => {
       ]),
       data([]),
     ];
-    const { bqplot } = await openChart({ live, log: ["left"] });
+    const { bqplot } = await openChart({ live, log_axes: ["left"] });
     expect(bqplot.line("loss")).toEqual({ x: [1, 4], y: [1, 2] });
     expect(Number.isFinite(bqplot.number("left", "min"))).toBe(true);
   });
@@ -146,7 +146,7 @@ describe("the figure", () => {
       ]),
       data([]),
     ];
-    const { bqplot } = await openChart({ live, log: ["left"] });
+    const { bqplot } = await openChart({ live, log_axes: ["left"] });
     expect(bqplot.line("loss")).toEqual({ x: [1, 3], y: [10, -1] });
   });
 

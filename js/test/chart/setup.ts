@@ -80,7 +80,7 @@ export const TRAITS: ChartTraits = {
       [100, 1, null],
     ],
   },
-  log: [],
+  log_axes: [],
   smoothing: 0,
   window: null,
   hidden: [],

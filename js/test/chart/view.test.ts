@@ -136,7 +136,7 @@ describe("the controls", () => {
     slide(view.control("Smoothing"), 0.5);
     slide(view.control("Smoothing"), 0.6);
     view.button("Zoom in").click();
-    expect(view.model.get("log")).toEqual(["left"]);
+    expect(view.model.get("log_axes")).toEqual(["left"]);
     expect(view.model.get("smoothing")).toBe(0.6);
     expect(view.model.get("window")).toEqual([26, 76]);
     expect(view.model.save_changes).not.toHaveBeenCalled();
@@ -185,7 +185,7 @@ describe("the controls", () => {
   });
 
   it("names the panes, and says which is logarithmic", async () => {
-    const view = await openChart({ log: ["left"] });
+    const view = await openChart({ log_axes: ["left"] });
     const captions = [...view.el.querySelectorAll(".spx-caption")].map((each) => each.textContent);
     expect(captions).toEqual(["Loss and its terms, logarithmic", "Edges in the circuit", "Step"]);
   });
@@ -280,7 +280,7 @@ describe("the table", () => {
 
 describe("a view", () => {
   it("shows what was set in another, and what was saved", async () => {
-    const view = await openChart({ smoothing: 0.25, log: ["right"] });
+    const view = await openChart({ smoothing: 0.25, log_axes: ["right"] });
     const second = openView(view.model);
     expect(second.control("Smoothing").value).toBe("0.25");
     slide(view.control("Smoothing"), 0.5);

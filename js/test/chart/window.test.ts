@@ -38,8 +38,8 @@ describe("the window of steps", () => {
   });
 
   it("is zoomed and moved by powers of ten on a logarithmic axis", () => {
-    const one = scene({ window: [1, 100], log: ["steps"] });
+    const one = scene({ window: [1, 100], log_axes: ["steps"] });
     expect(zoomed(one, 0.5, 1)).toEqual([1, 10]);
-    expect(panned(scene({ window: [2, 20], log: ["steps"] }), 0.5)).toEqual([6, 63]);
+    expect(panned(scene({ window: [2, 20], log_axes: ["steps"] }), 0.5)).toEqual([6, 63]);
   });
 });

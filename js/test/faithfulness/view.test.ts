@@ -78,13 +78,13 @@ describe("the faithfulness view", () => {
     const { el } = open();
     const lines = all(el, ".spf-line");
     expect(lines.map((line) => line.getAttribute("data-name"))).toEqual([
+      "Run 1",
       "Complement",
       "This run",
-      "Run 1",
     ]);
     const colours = lines.map((line) => line.getAttribute("stroke"));
-    expect(colours[0]).toBe(colours[1]);
-    expect(colours[1]).not.toBe(colours[2]);
+    expect(colours[1]).toBe(colours[2]);
+    expect(colours[0]).not.toBe(colours[1]);
     expect(el.querySelector(".spf-band")?.getAttribute("points")?.split(" ")).toHaveLength(2);
     expect(all(el, ".spf-entry").map((entry) => entry.textContent)).toEqual([
       "This run",
@@ -96,7 +96,7 @@ describe("the faithfulness view", () => {
 
   it("has the logarithm of the size along its width, and the value upwards", () => {
     const { el } = open();
-    const points = (all(el, ".spf-line")[1]?.getAttribute("points") ?? "")
+    const points = (all(el, ".spf-line")[2]?.getAttribute("points") ?? "")
       .split(" ")
       .map((point) => point.split(",").map(Number));
     const room = WIDTH - MARGIN.left - MARGIN.right;

@@ -6,7 +6,7 @@ afterEach(() => {
   document.body.replaceChildren();
 });
 
-const EXPORT = { name: "export", label: "Export" };
+const FAITHFULNESS = { name: "faithfulness", label: "Faithfulness" };
 
 function tabs(view: View): HTMLElement[] {
   return [...view.el.querySelectorAll<HTMLElement>("[role=tab]")];
@@ -52,17 +52,17 @@ describe("the tabs", () => {
   });
 
   it("take in widgets beside the panel, also those that come late", async () => {
-    const view = openPanel({ tabs: [...TABS, EXPORT], tab: "export" });
+    const view = openPanel({ tabs: [...TABS, FAITHFULNESS], tab: "faithfulness" });
     view.el.className = "sp-cockpit";
     const widget = document.createElement("div");
-    widget.className = "sp-tab-export";
+    widget.className = "sp-tab-faithfulness";
     view.el.append(widget);
     view.model.set("tab", "settings");
     expect(widget.hidden).toBe(true);
-    view.model.set("tab", "export");
+    view.model.set("tab", "faithfulness");
     expect([widget.hidden, widget.getAttribute("role")]).toEqual([false, "tabpanel"]);
     await vi.waitFor(() => {
-      expect(inView(view)).toEqual(["export"]);
+      expect(inView(view)).toEqual(["faithfulness"]);
     });
   });
 

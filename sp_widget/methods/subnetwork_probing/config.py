@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from torch import Tensor
+
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
@@ -184,7 +186,7 @@ class SubnetworkProbingConfig(MaskTrainingConfig):
 
 def _as_edges(edges: Any) -> frozenset[Edge]:
     edges = frozenset() if edges is None else edges
-    if isinstance(edges, str) or not isinstance(edges, Collection):
+    if isinstance(edges, str | Tensor) or not isinstance(edges, Collection):
         raise ArgumentError("avoid_edges", "a collection of edges or None", edges)
     for edge in edges:
         if not isinstance(edge, Edge):

@@ -56,7 +56,9 @@ def test_a_bad_value_is_refused_with_its_name_what_is_wanted_and_what_came(
     message = str(error.value)
     assert error.value.argument == name
     assert message.startswith(f"{name}: wanted {wanted}")
-    assert message.endswith(f", got {value!r}")
+    # A very long value is cut in the middle.
+    got = message.rpartition(", got ")[2]
+    assert got == repr(value) or (len(got) <= 210 and got[:50] == repr(value)[:50])
 
 
 @pytest.mark.parametrize(("name", "value", "wanted"), BAD)

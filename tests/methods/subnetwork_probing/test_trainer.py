@@ -246,6 +246,7 @@ def test_a_record_says_all_about_its_step() -> None:
         "soft_edge_count",
         "learning_rate",
         "regularize_lambda",
+        "largest_gradient",
     }
     assert record.seconds > 0
 
