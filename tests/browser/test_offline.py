@@ -127,6 +127,8 @@ def test_with_saved_state_the_widget_is_there_and_read_only(
     expect(panel.region).to_contain_text("No kernel is behind this widget")
     panel.expect_buttons()
     expect(panel.field("Learning rate")).to_be_disabled()
+    # The tabs can be read all the same.
+    panel.open_tab("Export")
     expect(panel.output.get_by_role("button", name="Download")).to_be_disabled()
     assert panel.step == N_STEPS
     assert any(panel.lines()), "the chart is drawn"
