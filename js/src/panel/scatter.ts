@@ -4,7 +4,7 @@ import type { RunData } from "./model";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
 const HEIGHT = 170;
-const LEFT = 46;
+const LEFT = 58;
 const BOTTOM = 32;
 const ROOM = 10;
 
