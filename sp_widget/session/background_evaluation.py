@@ -183,12 +183,12 @@ class BackgroundEvaluation:
         asked = self._session.post(_read).result()
         if self._session.snapshot().masks != masks:
             raise StateError("the scores are those of another step")
-        held_out = self._validation_dataloader
-        loader = self._dataloader if held_out is None else held_out
+        validation = self._validation_dataloader
+        loader = self._dataloader if validation is None else validation
         n_edges = self._model.n_edges
         sizes = sorted({*spread_sizes(n_edges, N_SIZES), asked.size})
         making = [self._evaluation(loader, asked, sizes, complement=True, random=N_RANDOM)]
-        if held_out is not None:
+        if validation is not None:
             making.append(
                 self._evaluation(self._dataloader, asked, [asked.size], complement=False, random=0)
             )
