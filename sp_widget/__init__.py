@@ -46,8 +46,14 @@ if TYPE_CHECKING:
     from sp_widget.evaluation.mib import export_mib_submission as export_mib_submission
     from sp_widget.evaluation.mib import import_mib as import_mib
     from sp_widget.evaluation.mib import import_mib_circuit as import_mib_circuit
+    from sp_widget.evaluation.node_on_prompt import NodeOnPrompt as NodeOnPrompt
+    from sp_widget.evaluation.node_on_prompt import look_into as look_into
     from sp_widget.evaluation.overlap import Overlap as Overlap
     from sp_widget.evaluation.overlap import overlap as overlap
+    from sp_widget.evaluation.per_prompt import PerPrompt as PerPrompt
+    from sp_widget.evaluation.per_prompt import per_prompt as per_prompt
+    from sp_widget.evaluation.predictions import Predictions as Predictions
+    from sp_widget.evaluation.predictions import predictions as predictions
     from sp_widget.evaluation.roc import PrecisionRecall as PrecisionRecall
     from sp_widget.evaluation.roc import RocCurve as RocCurve
     from sp_widget.evaluation.roc import auroc as auroc
@@ -180,6 +186,9 @@ _HOMES = {
     ],
     "evaluation.evaluate": ["evaluate"],
     "evaluation.evaluation": ["Evaluation"],
+    "evaluation.predictions": ["Predictions", "predictions"],
+    "evaluation.node_on_prompt": ["NodeOnPrompt", "look_into"],
+    "evaluation.per_prompt": ["PerPrompt", "per_prompt"],
     "evaluation.roc": ["PrecisionRecall", "RocCurve", "auroc", "precision_recall", "roc_curve"],
     "graph.edge_graph": ["DestNode", "Edge", "SrcNode"],
     "methods.acdc": ["Acdc", "AcdcConfig", "acdc_prune_scores"],

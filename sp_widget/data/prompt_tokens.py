@@ -85,11 +85,11 @@ def tokenize(prompts: Sequence[Prompt], tokenizer: Any, limits: ModelLimits) -> 
             f"a model with a tokenizer, because the prompts of {prompts[0].file} are strings",
             None,
         )
-    clean = _encode(tokenizer, [str(p.clean) for p in prompts])
-    corrupt = _encode(tokenizer, [str(p.corrupt) for p in prompts])
+    clean = encode(tokenizer, [str(p.clean) for p in prompts])
+    corrupt = encode(tokenizer, [str(p.corrupt) for p in prompts])
     _warn_of_unknown_words(prompts, clean, corrupt, tokenizer)
     texts = dict.fromkeys(t for p in prompts for t in (*p.answers, *p.wrong_answers))
-    answer_ids = dict(zip(texts, _encode(tokenizer, list(texts)), strict=True))
+    answer_ids = dict(zip(texts, encode(tokenizer, list(texts)), strict=True))
     token_prompts = [
         TokenPrompt(
             source=prompt,
@@ -106,7 +106,8 @@ def tokenize(prompts: Sequence[Prompt], tokenizer: Any, limits: ModelLimits) -> 
     return token_prompts
 
 
-def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+def encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Return the token ids of each text, without special tokens."""
     encoded = tokenizer(
         texts,
         add_special_tokens=False,
@@ -127,14 +128,14 @@ def _answer_tokens(
         if len(ids) != 1:
             pieces = [str(piece) for piece in tokenizer.convert_ids_to_tokens(ids)]
             hint = ""
-            if text != text.strip() and len(_encode(tokenizer, [text.strip()])[0]) == 1:
+            if text != text.strip() and len(encode(tokenizer, [text.strip()])[0]) == 1:
                 hint = "; without the space around it, it is one token"
             prompt.fail(
                 place,
                 "a single token of the model's vocabulary",
                 f"{shown(text)}, which is {len(ids)} tokens {shown(pieces)}{hint}",
             )
-        if _is_unknown(ids, text, tokenizer):
+        if is_unknown(ids, text, tokenizer):
             prompt.fail(
                 place,
                 "a word that the tokenizer knows",
@@ -144,7 +145,8 @@ def _answer_tokens(
     return tokens
 
 
-def _is_unknown(ids: list[int], text: str, tokenizer: Any) -> bool:
+def is_unknown(ids: list[int], text: str, tokenizer: Any) -> bool:
+    """Return whether a text has a word in it that the tokenizer does not know."""
     # Some tokenizers name an ordinary special token, such as that of the end of a text, as the
     # one for unknown words; a text that spells it out means it.
     unknown = tokenizer.unk_token_id
@@ -158,7 +160,7 @@ def _warn_of_unknown_words(
         prompt
         for prompt, *sides in zip(prompts, clean, corrupt, strict=True)
         for text, ids in zip((prompt.clean, prompt.corrupt), sides, strict=True)
-        if _is_unknown(ids, str(text), tokenizer)
+        if is_unknown(ids, str(text), tokenizer)
     ]
     if concerned:
         first = concerned[0]

@@ -17,8 +17,8 @@ from torch import Tensor
 from sp_widget.engine.block_run import numbers_on_tapes
 from sp_widget.engine.buffers import Buffers, scratch_size
 from sp_widget.engine.patched_run import BLOCKS_AT_ONCE, PatchedRun, RunSetup, chunks_of
-from sp_widget.engine.plain_run import patch_of_edges, plain_run
-from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.plain_run import observe_plain_run, patch_of_edges, plain_run
+from sp_widget.engine.protocol import ALL_POSITIONS, ObservedBlock, Patch, Positions
 from sp_widget.engine.resumable_run import ResumableEdgeRun
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
@@ -52,6 +52,11 @@ class EdgeEngine:
         """Return what every source writes when nothing is patched."""
         outputs, _, _ = self.plain(inputs)
         return outputs
+
+    @torch.no_grad()
+    def observe_plain(self, inputs: RunInputs, block: int) -> ObservedBlock:
+        """Run every node unpatched: return what those of a block read and wrote."""
+        return observe_plain_run(self.architecture, self.graph, inputs, block)
 
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
         """Prepare patch activations for `run`."""
@@ -94,6 +99,17 @@ class EdgeEngine:
             masks, self, inputs, patch, positions, recompute
         )
         return logits
+
+    @torch.no_grad()
+    def observe(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs, patch: Patch, block: int
+    ) -> ObservedBlock:
+        """Return what the nodes of a block read and wrote in the run that `run` makes of these."""
+        run = PatchedRun(self.setup(masks.detach(), inputs, patch, ALL_POSITIONS))
+        run.forward()
+        observed = run.observed(block)
+        self.release(run)
+        return observed
 
     def resumable(
         self,

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sp_widget.engine.block_run import numbers_on_tapes
-from sp_widget.engine.plain_run import plain_run
-from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.block_run import heads_together, numbers_on_tapes
+from sp_widget.engine.plain_run import observe_plain_run, plain_run
+from sp_widget.engine.protocol import ALL_POSITIONS, ObservedBlock, Patch, Positions
 from sp_widget.graph.base_graph import DestModule
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.graph.node_graph import NodeGraph
@@ -60,6 +60,11 @@ class NodeEngine:
         outputs, _, _ = self.plain(inputs)
         return outputs
 
+    @torch.no_grad()
+    def observe_plain(self, inputs: RunInputs, block: int) -> ObservedBlock:
+        """Run every node unpatched: return what those of a block read and wrote."""
+        return observe_plain_run(self.architecture, self._edge_graph, inputs, block)
+
     def patch(self, sources: Float[Tensor, "sources batch seq d_model"]) -> Patch:
         """Prepare patch activations for `run`: nothing else is needed of them."""
         return Patch(sources, sources.new_empty(0, *sources.shape[1:]))
@@ -92,6 +97,27 @@ class NodeEngine:
         result: Tensor = _MasksOnly.apply(masks, logits)  # type: ignore[no-untyped-call]
         return result
 
+    @torch.no_grad()
+    def observe(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs, patch: Patch, block: int
+    ) -> ObservedBlock:
+        """Return what the nodes of a block read and wrote in the run that `run` makes of these."""
+        self.graph.check_prompts(inputs.embed.shape[1])
+        n_blocks = len(self.architecture.blocks)
+        stream = self._through(range(block), inputs.embed, masks, inputs, patch)
+        end = self._through(range(block, n_blocks), stream, masks, inputs, patch)
+        nodes, given = self.architecture.blocks[block], inputs.attention[block]
+        stream = stream.to(nodes.device)
+        first = self._sublayers(block, self._split(masks), stream, patch)[0]
+        return ObservedBlock(
+            attention_reads=stream.unsqueeze(0),
+            attention_writes=_attention_writes(nodes.attention, stream, given),
+            mlp_writes=None
+            if nodes.mlp is None
+            else nodes.mlp(_mlp_reads(nodes, stream, given, first)),
+            end=end.to(inputs.embed.device),
+        )
+
     def resumable(
         self,
         masks: Float[Tensor, " edges"],
@@ -114,18 +140,28 @@ class NodeEngine:
     ) -> Float[Tensor, "batch seq d_model"]:
         """Return the stream behind these blocks from the one before them."""
         self.architecture.unchanged.check()
-        split = self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
+        split = self._split(masks)
         run_block = _rerun_block if recompute else _run_block
         for index in blocks:
             block = self.architecture.blocks[index]
             # The blocks of a model may be on several devices.
             stream = stream.to(block.device)
-            sublayers = [
-                _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
-                for m in self.graph.blocks[index]
-            ]
+            sublayers = self._sublayers(index, split, stream, patch)
             stream = run_block(block, stream, inputs.attention[index], sublayers)
         return stream
+
+    def _split(self, masks: Float[Tensor, "n edges"]) -> dict[str, Tensor]:
+        """Return the masks of each destination module, `[n, positions or 1, sources]`."""
+        return self.graph.split(masks if self.graph.seq_len else masks.unsqueeze(1))
+
+    def _sublayers(
+        self, index: int, split: dict[str, Tensor], stream: Tensor, patch: Patch
+    ) -> list[_Sublayer]:
+        """Return the edges into the streams behind the sublayers of a block."""
+        return [
+            _Sublayer(split[m.name].to(stream), patch.sources[_slice(m)].to(stream))
+            for m in self.graph.blocks[index]
+        ]
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:
         """Estimate the bytes that a differentiable run takes beside its inputs, rather too high."""
@@ -222,14 +258,59 @@ def _run_block(
 ) -> Float[Tensor, "batch seq d_model"]:
     """Return the stream behind a block."""
     first, last = sublayers[0], sublayers[-1]
-    n_written = 1 if block.attention.post_norm is not None else block.attention.n_heads
-    written = _attend(block.attention, stream, given, first.kept(slice(1, 1 + n_written)))
     if block.mlp is not None and block.parallel:
+        written = _kept_attention(block.attention, stream, given, first)
         written = written + first.kept(slice(-1, None)) * block.mlp(stream)
-    stream = first.behind(stream, written)
-    if block.mlp is None or block.parallel:
+        return first.behind(stream, written)
+    stream = _behind_attention(block.attention, stream, given, first)
+    if block.mlp is None:
         return stream
     return last.behind(stream, last.kept(slice(1, None)) * block.mlp(stream))
+
+
+def _mlp_reads(
+    block: Block,
+    stream: Float[Tensor, "batch seq d_model"],
+    given: AttentionInputs,
+    first: _Sublayer,
+) -> Float[Tensor, "batch seq d_model"]:
+    """Return the stream that the MLP of a block reads, from the one that enters the block."""
+    return stream if block.parallel else _behind_attention(block.attention, stream, given, first)
+
+
+def _behind_attention(
+    attention: Attention,
+    stream: Float[Tensor, "batch seq d_model"],
+    given: AttentionInputs,
+    first: _Sublayer,
+) -> Float[Tensor, "batch seq d_model"]:
+    """Return the stream behind attention, where the MLP is no part of the same sublayer."""
+    return first.behind(stream, _kept_attention(attention, stream, given, first))
+
+
+def _kept_attention(
+    attention: Attention,
+    stream: Float[Tensor, "batch seq d_model"],
+    given: AttentionInputs,
+    first: _Sublayer,
+) -> Float[Tensor, "batch seq d_model"]:
+    """Return what is kept of what attention writes, and its bias."""
+    n_written = 1 if attention.post_norm is not None else attention.n_heads
+    return _attend(attention, stream, given, first.kept(slice(1, 1 + n_written)))
+
+
+def _attention_writes(
+    attention: Attention, stream: Float[Tensor, "batch seq d_model"], given: AttentionInputs
+) -> Float[Tensor, "sources batch seq d_model"]:
+    """Return what each head writes, or all of them together where a norm mixes them."""
+    batch, _, d_model = stream.shape
+    projected, _ = attention.project_in.forward(stream.reshape(1, -1, d_model))
+    mixed = attention.mix(projected, batch, given)
+    if attention.post_norm is None:
+        return torch.bmm(mixed, attention.w_out).view(-1, *stream.shape)
+    together = heads_together(mixed, attention, batch)
+    written: Tensor = attention.post_norm(together)
+    return written.unsqueeze(0)
 
 
 def _rerun_block(*arguments: Any) -> Float[Tensor, "batch seq d_model"]:

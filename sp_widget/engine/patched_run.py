@@ -42,7 +42,7 @@ from sp_widget.engine.block_run import (
     written_by_attention,
 )
 from sp_widget.engine.buffers import Buffers, by_group, multiply
-from sp_widget.engine.protocol import ALL_POSITIONS, Patch, Positions
+from sp_widget.engine.protocol import ALL_POSITIONS, ObservedBlock, Patch, Positions
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
 
@@ -130,6 +130,28 @@ class PatchedRun:
             logits = self._architecture.unembed(resid)
         self._end = resid, logits
         return logits.detach()
+
+    def observed(self, block: int) -> ObservedBlock:
+        """Return what the nodes of a block read and wrote, after `forward` at all positions."""
+        span, n_prompts = self._graph.spans[block], len(self.inputs.embed)
+        rows, before = span.attn_rows, range(span.n_sources)
+        diff = by_group(self.buffers.diff[: span.n_sources], self._groups)
+        read = torch.bmm(self._between(rows, before), diff).transpose(0, 1)
+        base = _bases(self._patch, 2 * block, n_prompts)
+        return ObservedBlock(
+            attention_reads=read.reshape(len(rows), *base.shape) + base,
+            attention_writes=self._written(span.attn_srcs),
+            mlp_writes=None
+            if span.mlp_src is None
+            else self._written(range(span.mlp_src, span.mlp_src + 1))[0],
+            end=self._end[0].detach(),
+        )
+
+    def _written(self, srcs: range) -> Float[Tensor, "srcs batch seq d_model"]:
+        """Return what sources wrote: c_s = D_s + a_s."""
+        diff = self.buffers.diff[srcs.start : srcs.stop]
+        patched = self._patch.sources[srcs.start : srcs.stop]
+        return diff + patched.repeat(1, diff.shape[1] // patched.shape[1], 1, 1)
 
     def write_start(self) -> None:
         """Write the difference of what enters block 0, the one source before all blocks."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sp_widget.engine.block_run import heads_together
-from sp_widget.engine.protocol import Patch
+from sp_widget.engine.protocol import ObservedBlock, Patch
 from sp_widget.graph.edge_graph import Graph
 from sp_widget.models.architecture import Architecture, RunInputs
 from sp_widget.models.nodes import Attention
@@ -46,6 +46,20 @@ def plain_run(
         resid = after
     reads.append(resid)
     return outputs, torch.stack(reads), architecture.unembed(resid)
+
+
+def observe_plain_run(
+    architecture: Architecture, graph: Graph, inputs: RunInputs, block: int
+) -> ObservedBlock:
+    """Return what the nodes of a block read and write when nothing is patched."""
+    outputs, reads, _ = plain_run(architecture, graph, inputs)
+    span = graph.spans[block]
+    return ObservedBlock(
+        attention_reads=reads[2 * block : 2 * block + 1],
+        attention_writes=outputs[span.attn_srcs.start : span.attn_srcs.stop],
+        mlp_writes=None if span.mlp_src is None else outputs[span.mlp_src],
+        end=reads[-1],
+    )
 
 
 def patch_of_edges(

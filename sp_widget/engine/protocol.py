@@ -31,6 +31,20 @@ class Patch:
     `Resid End`. A node engine needs none."""
 
 
+@dataclass(frozen=True)
+class ObservedBlock:
+    """What the nodes of one block read and wrote in a run."""
+
+    attention_reads: Float[Tensor, "rows_or_1 batch seq d_model"]
+    """A row for each of `Attention.project_in`, or one where all of them read the same."""
+    attention_writes: Float[Tensor, "sources batch seq d_model"]
+    """Of each head; of all heads together where a norm mixes them."""
+    mlp_writes: Float[Tensor, "batch seq d_model"] | None
+    """`None` in an attention-only block."""
+    end: Float[Tensor, "batch seq d_model"]
+    """The stream that is unembedded: what `Resid End` reads."""
+
+
 class Engine(Protocol):
     """Runs one model, plain or patched. Nothing of the model is changed."""
 
@@ -90,6 +104,17 @@ class Engine(Protocol):
         """Return a run whose last blocks can be run again with other masks; without gradient.
 
         Raises `ArgumentError` as `run` does.
+        """
+
+    def observe_plain(self, inputs: RunInputs, block: int) -> ObservedBlock:
+        """Run every node unpatched: return what those of a block read and wrote."""
+
+    def observe(
+        self, masks: Float[Tensor, "n edges"], inputs: RunInputs, patch: Patch, block: int
+    ) -> ObservedBlock:
+        """Return what the nodes of a block read and wrote in the run that `run` makes of these.
+
+        Without gradient. Raises `ArgumentError` as `run` does.
         """
 
     def run_bytes(self, embed: Float[Tensor, "batch seq d_model"], recompute: bool) -> int:

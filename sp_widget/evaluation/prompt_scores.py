@@ -53,20 +53,30 @@ def circuit_of(
     `given`: prune scores, of which `n_edges` says how many edges, or the edges themselves.
     Raises `ArgumentError` for anything else, and for the circuit of no edge or of all.
     """
+    circuit = any_circuit_of(model, given, n_edges, name)
+    size = int(circuit.sum())
+    if not 0 < size < model.n_edges:
+        raise ArgumentError(name, f"a circuit of 1 to {model.n_edges - 1} edges", f"{size} edges")
+    return circuit
+
+
+def any_circuit_of(
+    model: PatchableModel, given: Circuit, n_edges: int | None, name: str
+) -> Bool[Tensor, " edges"]:
+    """Return the edges of a circuit as a flat mask, of no edge and of all edges too.
+
+    Raises `ArgumentError` for what is no circuit of the model.
+    """
     if isinstance(given, Mapping):
         scores = model.graph.flatten(dict(check_scores(given, model.graph, name)))
         if n_edges is None:
             raise ArgumentError("n_edges", "the number of edges in the circuit of the scores", None)
         count = check_count(n_edges, model.n_edges)
-        circuit = largest(scores.detach().abs().cpu(), count)
-    else:
-        if n_edges is not None:
-            raise ArgumentError("n_edges", "None, as the circuit is given by its edges", n_edges)
-        circuit = torch.zeros(model.n_edges, dtype=torch.bool)
-        circuit[model.graph.flat_index(find_edges(model, given, name))] = True
-    size = int(circuit.sum())
-    if not 0 < size < model.n_edges:
-        raise ArgumentError(name, f"a circuit of 1 to {model.n_edges - 1} edges", f"{size} edges")
+        return largest(scores.detach().abs().cpu(), count)
+    if n_edges is not None:
+        raise ArgumentError("n_edges", "None, as the circuit is given by its edges", n_edges)
+    circuit = torch.zeros(model.n_edges, dtype=torch.bool)
+    circuit[model.graph.flat_index(find_edges(model, given, name))] = True
     return circuit
 
 

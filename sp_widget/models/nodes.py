@@ -37,6 +37,21 @@ class Norm:
             return rms_norm(x, x.shape[-1:], self.weight, self.eps)
         return layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
+    def of_part(
+        self, part: Float[Tensor, "... d_model"], stream: Float[Tensor, "... d_model"]
+    ) -> Float[Tensor, "... d_model"]:
+        """Return what a part of a stream becomes where the whole stream is normed.
+
+        Linear in `part`: the parts of a stream and the norm's bias sum to the normed stream.
+        """
+        if self.kind == "none":
+            return part
+        if self.kind == "layer":
+            part = part - part.mean(-1, keepdim=True)
+            stream = stream - stream.mean(-1, keepdim=True)
+        normed = part * torch.rsqrt(stream.square().mean(-1, keepdim=True) + self.eps)
+        return normed if self.weight is None else self.weight * normed
+
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
     """In which sums over a model of this precision are computed."""
@@ -187,6 +202,19 @@ class Attention:
         self, projected: Float[Tensor, "rows tokens d_out"], batch: int, given: AttentionInputs
     ) -> Float[Tensor, "heads tokens d_head"]:
         """Attention proper: queries, keys and values to each head's mixed values."""
+        pattern, v = self._pattern_and_values(projected, batch, given)
+        z = pattern @ v
+        return z.transpose(0, 1).reshape(self.n_heads, -1, z.shape[-1])
+
+    def pattern(
+        self, projected: Float[Tensor, "rows tokens d_out"], batch: int, given: AttentionInputs
+    ) -> Float[Tensor, "batch heads seq past+seq"]:
+        """How much each query attends to each key; a query's shares sum to one."""
+        return self._pattern_and_values(projected, batch, given)[0]
+
+    def _pattern_and_values(
+        self, projected: Tensor, batch: int, given: AttentionInputs
+    ) -> tuple[Float[Tensor, "batch heads seq past+seq"], Float[Tensor, "batch heads keys d_head"]]:
         q, k, v = self._queries_keys_values(projected, batch, given.rotary)
         if given.past is not None:
             k, v = (
@@ -201,8 +229,7 @@ class Attention:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
         # The lowest finite number, not -inf: a padded query that sees no key stays finite.
         scores = scores.masked_fill(given.blocked, torch.finfo(scores.dtype).min)
-        z = torch.softmax(scores, dim=-1) @ v
-        return z.transpose(0, 1).reshape(self.n_heads, -1, z.shape[-1])
+        return torch.softmax(scores, dim=-1), v
 
     def keys_and_values(
         self, stream: Float[Tensor, "1 seq d_model"], rotary: Rotary | None
@@ -269,3 +296,17 @@ class Unembedding:
         if self.soft_cap is not None:
             logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
         return logits.to(resid.device)
+
+    def of_part(
+        self,
+        part: Float[Tensor, "batch positions d_model"],
+        resid: Float[Tensor, "batch positions d_model"],
+    ) -> Float[Tensor, "batch positions d_vocab"]:
+        """Return what a part of the stream `resid` adds to its logits, before their soft cap.
+
+        With the scale that the final norm has on the whole stream: the logit lens of the part.
+        """
+        normed = self.norm.of_part(part.to(self.device), resid.to(self.device))
+        # An unembedding may have a bias, which belongs to no part.
+        logits = self.project(normed.contiguous()) - self.project(torch.zeros_like(normed))
+        return logits.to(part.device)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
 from sp_widget.methods.base import Trainer
 from sp_widget.session import ENDED, Session, Snapshot
+from sp_widget.types import AblationType, PatchType
 from sp_widget.widget.circuit import CircuitView
 
 SECONDS_BETWEEN_PICTURES = 1.0
@@ -23,13 +25,20 @@ BYTES_PER_SECOND = 2_000_000
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """The scores between two steps."""
+class Reading:
+    """The scores between two steps, and how the circuits of the run are run."""
 
-    scores: Any
+    scores: PruneScores
     edges: int
+    """Of the circuit as the training counts them."""
+    patch_type: PatchType
+    ablation_type: AblationType
     seconds: float
     """What it took to read them."""
+
+
+Shown: TypeAlias = tuple[tuple[int, int, int], Reading]
+"""Scores with the `Snapshot.masks` that they are of."""
 
 
 class LiveCircuit:
@@ -46,8 +55,10 @@ class LiveCircuit:
         self._wake = wake
         self._shown: tuple[int, int, int] | None = None
         """`Snapshot.masks` of what the view shows; `None`: no scores."""
-        self._asked: tuple[tuple[int, int, int], Future[_Reading]] | None = None
+        self._asked: tuple[tuple[int, int, int], Future[Reading]] | None = None
         self._due = 0.0
+        self.shown: Shown | None = None
+        """What the view shows; `None`: no scores."""
 
     def follow(self, snapshot: Snapshot) -> float | None:
         """Show the scores of `snapshot`, or go a step towards it.
@@ -58,7 +69,7 @@ class LiveCircuit:
         if self._asked is not None and self._asked[0][0] != run:
             self._asked = None
         if self._shown is not None and self._shown[0] != run:
-            self._shown, self._due = None, 0.0
+            self._shown, self._due, self.shown = None, 0.0, None
             self.view.clear()
         self._show_answer()
         if run is None or snapshot.step == 0 or self._asked or self._shown == snapshot.masks:
@@ -88,7 +99,7 @@ class LiveCircuit:
         began = time.monotonic()
         reading = answer.result()
         self.view.show_scores(reading.scores, reading.edges)
-        self._shown = masks
+        self._shown, self.shown = masks, (masks, reading)
         cost = reading.seconds + time.monotonic() - began
         self._due = began + max(
             SECONDS_BETWEEN_PICTURES,
@@ -97,7 +108,13 @@ class LiveCircuit:
         )
 
 
-def _read(trainer: Trainer[Any]) -> _Reading:
+def _read(trainer: Trainer[Any]) -> Reading:
     began = time.monotonic()
     scores, edges = trainer.prune_scores, trainer.hard_edge_count
-    return _Reading(scores, edges, time.monotonic() - began)
+    return Reading(
+        scores=scores,
+        edges=edges,
+        patch_type=PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+        ablation_type=trainer.config.ablation_type,
+        seconds=time.monotonic() - began,
+    )

@@ -17,6 +17,7 @@ from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.live_circuit import LiveCircuit
 from sp_widget.widget.live_faithfulness import LiveFaithfulness
+from sp_widget.widget.live_prompts import LivePrompts
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.runs import FinishedRun, Runs, in_chart, in_panel, since_last
@@ -28,7 +29,7 @@ SECONDS_BETWEEN_DIAGNOSES = 1.0
 
 
 class Screen:
-    """Panel, chart, circuit and faithfulness view as they follow a session."""
+    """Panel, chart, circuit, faithfulness view and prompts as they follow a session."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Screen:
         chart: Chart,
         circuit: CircuitView,
         faithfulness: FaithfulnessView,
+        prompts: LivePrompts,
         session: Session,
         background: BackgroundEvaluation,
         runs: Runs,
@@ -57,6 +59,7 @@ class Screen:
         self._background = background
         self._live_circuit = LiveCircuit(circuit, session, wake)
         self._live_faithfulness = LiveFaithfulness(faithfulness, background, runs)
+        self._live_prompts = prompts
         self._diagnosis: list[Diagnosis] = []
         self._diagnosed_at = 0.0
         self._drawn: tuple[int, bool] = (0, True)
@@ -104,7 +107,9 @@ class Screen:
             since_last_run=since_last(runs, config),
         )
         self._live_faithfulness.follow(snapshot)
-        return self._live_circuit.follow(snapshot)
+        again = self._live_circuit.follow(snapshot)
+        self._live_prompts.follow(self._live_circuit.shown)
+        return again
 
     def _diagnose(self, snapshot: Snapshot) -> list[Diagnosis]:
         now = time.monotonic()

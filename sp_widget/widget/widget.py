@@ -41,6 +41,7 @@ from sp_widget.widget.comm_routing import deliver_where_addressed, responsivenes
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
+from sp_widget.widget.live_prompts import LivePrompts
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption, Tab, in_order
 from sp_widget.widget.panel_requests import PanelRequests
@@ -160,6 +161,15 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             validation_dataloader,
             changed=self._measured_more,
         )
+        self._live_prompts = LivePrompts(
+            self._session,
+            self.panel,
+            model,
+            dataloader if validation_dataloader is None else validation_dataloader,
+            # What answers holds the widget, whose cell may have been run again meanwhile.
+            settled=lifetime.look_soon,
+        )
+        self.prompts = self._live_prompts.view
         self._settings = Settings(
             config,
             self.panel,
@@ -174,6 +184,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self.chart,
             self.circuit,
             self.faithfulness,
+            self._live_prompts,
             self._session,
             self._background,
             self._runs,
@@ -212,6 +223,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__([self.panel, stage], layout=ipywidgets.Layout(width="100%", min_width="0"))
         self.add_class("sp-cockpit")
         self.add_tab("faithfulness", "Faithfulness", self.faithfulness)
+        self.add_tab("prompts", "Prompts", self.prompts)
         self.add_tab("export", "Export", self.export)
 
         # In the browser, so that the mark follows the slider however busy the kernel is.
@@ -220,6 +232,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             ipywidgets.jsdlink(
                 (self.circuit, "training_edges"), (self.faithfulness, "training_edges")
             ),
+            ipywidgets.jsdlink((self.circuit, "n_edges"), (self.prompts, "n_edges")),
+            ipywidgets.jsdlink((self.circuit, "pinned"), (self.prompts, "pinned")),
         ]
         self.faithfulness.on_measure(self._measure)
         deliver_where_addressed(self.panel.comm)
@@ -544,6 +558,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._close_parts()
         if "_background" in vars(self):
             self._background.close()
+        if "_live_prompts" in vars(self):
+            self._live_prompts.close()
 
     def __del__(self) -> None:
         # Not the session: it ends by itself, and may belong to a thread that waits for a lock.

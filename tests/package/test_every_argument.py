@@ -114,6 +114,36 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             sp.src_ablations,
             {"model": model, "sample": tokens, "ablation_type": sp.AblationType.ZERO},
         ),
+        **{
+            name: (
+                function,
+                {
+                    "model": model,
+                    **first,
+                    "pair": loader.dataset[0],
+                    "prune_scores": scores,
+                    "n_edges": 3,
+                    "patch_type": sp.PatchType.TREE_PATCH,
+                    "ablation_type": sp.AblationType.RESAMPLE,
+                    "dataloader": None,
+                    "top": 5,
+                },
+            )
+            for name, function, first in (
+                ("predictions", sp.predictions, {}),
+                ("look_into", sp.look_into, {"node": "A0.1"}),
+            )
+        },
+        "per_prompt": (
+            sp.per_prompt,
+            {
+                **both,
+                "prune_scores": scores,
+                "n_edges": 3,
+                "patch_type": sp.PatchType.TREE_PATCH,
+                "ablation_type": sp.AblationType.RESAMPLE,
+            },
+        ),
         "patch_mode": (
             _entered,
             {"model": model, "patch_src_outs": sp.src_ablations(model, tokens), "edges": edges},

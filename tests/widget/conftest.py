@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,15 @@ from tests.model_kinds import bridge, dataloader
 
 CONFIG = SubnetworkProbingConfig(epochs=4, seed=1)
 """Twelve steps on the dataloader below."""
+
+
+def until(probe: SubnetworkProbingWidget, holds: Callable[[], bool]) -> None:
+    """Wait for what a change of the session brings about."""
+    changed = threading.Event()
+    probe._session.subscribe(changed.set)
+    while not holds():
+        assert changed.wait(60)
+        changed.clear()
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,9 @@ from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.session.background_evaluation import THREAD_NAME
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.widget import SubnetworkProbingWidget
-from tests.widget.conftest import CONFIG
+from tests.widget.conftest import CONFIG, until
 
 MakeProbe = Callable[..., SubnetworkProbingWidget]
-
-
-def _until(probe: SubnetworkProbingWidget, holds: Callable[[], bool]) -> None:
-    """Wait for what a change of the session brings about."""
-    changed = threading.Event()
-    probe._session.subscribe(changed.set)
-    while not holds():
-        assert changed.wait(60)
-        changed.clear()
 
 
 def _names(probe: SubnetworkProbingWidget) -> list[str]:
@@ -83,25 +74,25 @@ def test_a_paused_run_is_measured_when_asked_for_and_a_training_is_not_slowed_do
     with pytest.raises(StateError, match="the run is idle"):
         background.measure()
     probe.step()
-    _until(probe, lambda: probe.state == "paused")
+    until(probe, lambda: probe.state == "paused")
     assert _names(probe) == []
     assert probe.faithfulness.measure == "now"
     probe.faithfulness._handle_message(None, {"type": "measure"}, [])
     assert background.progress is not None
     probe.resume()
-    _until(probe, lambda: len(probe.history) > 3)
+    until(probe, lambda: len(probe.history) > 3)
     with pytest.raises(StateError, match="the run is running"):
         background.measure()
     # What was at work when the run went on comes to its end, and nothing more.
     steps, before = len(probe.history), background.progress
-    _until(probe, lambda: len(probe.history) > steps + 20)
+    until(probe, lambda: len(probe.history) > steps + 20)
     after = background.progress
     if before is not None and before[1]:
         assert after is not None
         assert after[1] == before[1]
         assert after[0] < after[1]
     probe.pause()
-    _until(probe, lambda: probe.state == "paused")
+    until(probe, lambda: probe.state == "paused")
     background.wait()
     background.measure()
     assert probe.evaluation is not None

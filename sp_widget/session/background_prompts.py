@@ -1,0 +1,367 @@
+"""What a circuit does on single prompts, computed on a thread of its own."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from sp_widget.circuits.ablations import Side
+from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
+from sp_widget.circuits.scores import PruneScores, largest
+from sp_widget.data.prompts import PromptDataLoader, PromptPair, PromptPairBatch
+from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError, ModelChangedError
+from sp_widget.evaluation.node_on_prompt import NodeOnPrompt, find_node, node_on_prompt
+from sp_widget.evaluation.per_prompt import (
+    PerPrompt,
+    PromptDescription,
+    describe_prompts,
+    prompt_losses,
+    worst_first,
+)
+from sp_widget.evaluation.predictions import Predictions, predictions_of
+from sp_widget.evaluation.prompt_pair import PairRuns, patch_mean
+from sp_widget.methods.mask_training import target_for
+from sp_widget.session.session import Session
+from sp_widget.session.threads import use_threads
+from sp_widget.types import AblationType, PatchType
+
+THREAD_NAME = "sp-widget-prompts"
+
+MOST_PROMPTS = 256
+"""Prompts of the list: so many batches of the dataloader as hold them."""
+
+KEPT_BYTES = 100_000_000
+"""Of prepared prompts that are kept for the next circuit; others are prepared each time."""
+
+SECONDS_WHILE_TRAINING = 3.0
+"""Between two answers while a run is under way, at least."""
+
+SHARE_OF_TIME = 0.02
+"""Of a training's time that may go into answers."""
+
+SECONDS_TO_END_AT_EXIT = 10.0
+
+ScoresKey: TypeAlias = tuple[int, int, int]
+"""`Snapshot.masks`: which masks of which run."""
+
+log = logging.getLogger(__name__)
+
+
+class RunProtocol(NamedTuple):
+    """How circuits of a run are run."""
+
+    patch_type: PatchType
+    ablation_type: AblationType
+
+
+@dataclass(frozen=True, eq=False)
+class PromptQuestion:
+    """What a person looks at."""
+
+    scores_key: ScoresKey
+    scores: PruneScores
+    protocol: RunProtocol
+    size: int
+    """Edges of the circuit."""
+    pair: int | PromptPair
+    """The place of a prompt in the dataloader, or one that was typed."""
+    node: str
+    """Empty: none."""
+
+    def same_view(self, other: PromptQuestion) -> bool:
+        """Return whether a person chose the same, and the run is the same."""
+        return (
+            self.scores_key[0] == other.scores_key[0]
+            and self.protocol == other.protocol
+            and self.size == other.size
+            and self.pair == other.pair
+            and self.node == other.node
+        )
+
+    def same(self, other: PromptQuestion) -> bool:
+        """Return whether the answers are the same."""
+        return self.same_view(other) and self.scores_key == other.scores_key
+
+
+@dataclass(frozen=True)
+class PromptAnswer:
+    """What is known of a question so far; each answer replaces the one before."""
+
+    question: PromptQuestion
+    predictions: Predictions | None = None
+    problem: str = ""
+    """Why there are no predictions."""
+    node: NodeOnPrompt | None = None
+    node_problem: str = ""
+    per_prompt: PerPrompt | None = None
+    seconds: float = 0.0
+    """From the question to the predictions, without waiting for a training."""
+
+
+class BackgroundPrompts:
+    """Answers the newest question: first the predictions, then the node, then the list of prompts.
+
+    A question that a person has replaced is dropped between two of these. While a run is under way
+    there is an answer every few seconds and never more than a small share of the time goes into
+    them. Methods may be called from any thread, and return at once.
+
+    Args:
+        session: Whose training is not to be slowed down.
+        dataloader: The prompts of the list.
+        answered: Called on the thread with each answer that is new; must be quick.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        model: PatchableModel,
+        dataloader: PromptDataLoader,
+        answered: Callable[[PromptAnswer], None],
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._dataloader = dataloader
+        self._answered = answered
+        # Guards what follows, for a few instructions each time.
+        self._lock = threading.Condition(threading.Lock())
+        self._wanted: PromptQuestion | None = None
+        self._done: PromptQuestion | None = None
+        """The last question that was answered wholly."""
+        self._due = 0.0
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        # Only the thread uses these.
+        self._pair: tuple[tuple[RunProtocol, int | PromptPair], PairRuns] | None = None
+        self._mean: tuple[RunProtocol, Tensor | None] | None = None
+        self._prepared: tuple[RunProtocol, list[PreparedBatch]] | None = None
+        self._described: list[PromptDescription] | None = None
+
+    def ask(self, question: PromptQuestion | None) -> None:
+        """Answer this question instead of an earlier one; `None`: nobody looks."""
+        with self._lock:
+            if self._closed:
+                return
+            known = self._wanted if self._wanted is not None else self._done
+            if question is not None and known is not None and question.same(known):
+                return
+            self._wanted = question
+            self._lock.notify_all()
+            if question is not None and self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+                # As for a training: no thread may be inside torch when the process ends.
+                atexit.register(self.close)
+                self._thread.start()
+
+    def look(self) -> None:
+        """See whether the run is still under way: a listener of the session."""
+        with self._lock:
+            self._lock.notify_all()
+
+    def wait(self) -> None:
+        """Wait until the newest question is answered."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._wanted is None or self._closed)
+
+    def close(self) -> None:
+        """End after what is at work."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(SECONDS_TO_END_AT_EXIT)
+
+    # The thread.
+
+    def _work(self) -> None:
+        use_threads(self._session.snapshot().threads or 1)
+        while (question := self._next()) is not None:
+            began = time.monotonic()
+            for answer in self._answers(question, began):
+                self._answered(answer)
+                if self._is_replaced(question):
+                    break
+            self._finish(question)
+            cost = time.monotonic() - began
+            self._due = time.monotonic() + max(SECONDS_WHILE_TRAINING, cost / SHARE_OF_TIME)
+        atexit.unregister(self.close)
+
+    def _next(self) -> PromptQuestion | None:
+        """Return the question to answer now; `None`: the thread ends."""
+        with self._lock:
+            while self._wanted is not None and not self._closed:
+                wait = self._due - time.monotonic()
+                if not self._is_under_way() or wait <= 0:
+                    return self._wanted
+                self._lock.wait(wait)
+            self._thread = None
+            self._lock.notify_all()
+            return None
+
+    def _is_under_way(self) -> bool:
+        return self._session.state in ("preparing", "running", "stopping")
+
+    def _is_replaced(self, question: PromptQuestion) -> bool:
+        """Return whether a person looks at something else by now. Other scores of the same run do
+        not count: a training has them all the time."""
+        with self._lock:
+            wanted = self._wanted
+            return self._closed or wanted is None or not wanted.same_view(question)
+
+    def _finish(self, question: PromptQuestion) -> None:
+        """Note that a question is answered wholly, unless a person has replaced it."""
+        with self._lock:
+            if self._wanted is None or not self._wanted.same_view(question):
+                return
+            self._done = question
+            if self._wanted.same(question):
+                self._wanted = None
+            self._lock.notify_all()
+
+    def _answers(self, question: PromptQuestion, began: float) -> Iterator[PromptAnswer]:
+        """Yield the answer as it grows."""
+        answer = PromptAnswer(question)
+        circuit = self._circuit(question)
+        runs: PairRuns | None = None
+        try:
+            runs = self._runs(question)
+            found = predictions_of(runs, circuit)
+            answer = replace(answer, predictions=found)
+        except Exception as error:
+            answer = replace(answer, problem=_reason(error))
+        answer = replace(answer, seconds=time.monotonic() - began)
+        yield answer
+        if question.node and runs is not None:
+            try:
+                node = find_node(self._model, question.node)
+                found_node = node_on_prompt(runs, node, circuit, question.scores)
+                answer = replace(answer, node=found_node)
+            except Exception as error:
+                answer = replace(answer, node_problem=_reason(error))
+            yield answer
+        try:
+            losses: list[float] = []
+            for prepared in self._batches(question.protocol):
+                losses += prompt_losses(
+                    self._model, prepared, circuit, question.protocol.patch_type
+                )
+                if self._is_replaced(question):
+                    return
+            described = self.described[: len(losses)]
+            is_regression = target_for(self._dataloader) == "mse"
+            listed = worst_first(described, losses, is_regression, question.size)
+            answer = replace(answer, per_prompt=listed)
+        except Exception as error:
+            answer = replace(answer, problem=answer.problem or _reason(error))
+        yield answer
+
+    @staticmethod
+    def _circuit(question: PromptQuestion) -> Bool[Tensor, " edges"]:
+        scores = question.scores.graph.flatten(dict(question.scores))
+        return largest(scores.detach().abs().cpu(), question.size)
+
+    def _runs(self, question: PromptQuestion) -> PairRuns:
+        """Return the runs of the pair: those at hand, if it is the same."""
+        protocol, pair = question.protocol, question.pair
+        if self._pair is not None and self._pair[0] == (protocol, pair):
+            return self._pair[1]
+        if self._mean is None or self._mean[0] != protocol:
+            mean = patch_mean(self._model, protocol.ablation_type, self._dataloader)
+            self._mean = protocol, mean
+        chosen = pair if isinstance(pair, PromptPair) else pair_at(self._dataloader, pair)
+        runs = PairRuns(self._model, chosen, *protocol, self._mean[1])
+        self._pair = (protocol, pair), runs
+        return runs
+
+    def _batches(self, protocol: RunProtocol) -> Iterator[PreparedBatch]:
+        """Yield the prompts of the list, prepared."""
+        if self._prepared is not None and self._prepared[0] == protocol:
+            yield from self._prepared[1]
+            return
+        self._prepared = None
+        run_side: Side = "clean" if protocol.patch_type is PatchType.TREE_PATCH else "corrupt"
+        keep = self._bytes() <= KEPT_BYTES
+        kept, n_prompts = [], 0
+        for prepared in prepare_batches(
+            self._model,
+            self._dataloader,
+            run_side=run_side,
+            ablation_type=protocol.ablation_type,
+            cache="device" if keep else "recompute",
+        ):
+            if keep:
+                kept.append(prepared)
+            n_prompts += len(prepared.batch.clean)
+            yield prepared
+            if n_prompts >= MOST_PROMPTS:
+                break
+        if keep:
+            self._prepared = protocol, kept
+
+    def _bytes(self) -> int:
+        """Return what the patch activations of the list take."""
+        batch = next(iter(self._dataloader))
+        prompts = min(MOST_PROMPTS, n_prompts_of(self._dataloader)) + len(batch.clean)
+        width = int(self._model.cfg.d_model)
+        numbers = self._model.engine.patch_streams * prompts * batch.clean.shape[1] * width
+        weight = self._model.engine.architecture.blocks[0].attention.w_out
+        return int(numbers * weight.element_size())
+
+    @property
+    def described(self) -> list[PromptDescription]:
+        """The prompts of the list in words, in the order of the dataloader."""
+        if self._described is None:
+            described: list[PromptDescription] = []
+            for batch in self._dataloader:
+                described += describe_prompts(self._model, self._dataloader, batch, len(described))
+                if len(described) >= MOST_PROMPTS:
+                    break
+            self._described = described
+        return self._described
+
+
+def n_prompts_of(dataloader: PromptDataLoader) -> int:
+    """Return how many prompts a dataloader has."""
+    return len(dataloader.sampler)  # type: ignore[arg-type]
+
+
+def pair_at(dataloader: PromptDataLoader, place: int) -> PromptPair:
+    """Return the prompt pair at a place of a dataloader, with the prefix that its tokens know."""
+    first = 0
+    for batch in dataloader:
+        if place < first + len(batch.clean):
+            return _pair_of(batch, place - first)
+        first += len(batch.clean)
+    raise ArgumentError("pair", f"the place of one of {first} prompts", place)
+
+
+def _pair_of(batch: PromptPairBatch, row: int) -> PromptPair:
+    clean_mask, corrupt_mask = batch.clean_attention_mask, batch.corrupt_attention_mask
+    return PromptPair(
+        batch.clean[row],
+        batch.corrupt[row],
+        batch.answers[row],
+        batch.wrong_answers[row],
+        None if clean_mask is None else clean_mask[row],
+        None if corrupt_mask is None else corrupt_mask[row],
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return why there is no answer, for a person; an error that nobody expects goes to the log."""
+    if isinstance(error, ArgumentError | ModelChangedError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "There is not enough memory for this."
+    log.error("A prompt could not be looked at", exc_info=error)
+    return f"It could not be computed: {type(error).__name__}."
