@@ -21,7 +21,13 @@ def token_text(tokenizer: Any, token: int) -> str:
 
 
 def prompt_text(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """Return the text of a prompt, or the numbers of its tokens where there is no tokenizer."""
+    """Return the text of a prompt without BOS before it.
+
+    Where there is no tokenizer: the numbers of its tokens.
+    """
     if tokenizer is None:
         return " ".join(map(str, tokens))
-    return str(tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))
+    ids = list(tokens)
+    if ids[:1] == [tokenizer.bos_token_id]:
+        del ids[0]
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)).lstrip(" ")

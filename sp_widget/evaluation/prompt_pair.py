@@ -83,7 +83,13 @@ def _ids(model: PatchableModel, name: str, text: object, prepend_bos: bool) -> l
     if not ids:
         raise ArgumentError(name, "at least one token", text)
     if is_unknown(ids, text, tokenizer):
-        raise ArgumentError(name, "words that the tokenizer knows", text)
+        words = encode(tokenizer, [f" {word}" for word in text.split()])
+        unknown = [
+            word
+            for word, pieces in zip(text.split(), words, strict=True)
+            if is_unknown(pieces, word, tokenizer)
+        ]
+        raise ArgumentError(name, "words that the tokenizer knows", ", ".join(unknown) or text)
     if prepend_bos and getattr(tokenizer, "bos_token_id", None) is not None:
         bos = bos_token(tokenizer, model_limits(model.wrapped_model))
         ids = ids if ids[0] == bos else [bos, *ids]

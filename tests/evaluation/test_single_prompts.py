@@ -114,7 +114,7 @@ def test_typed_prompts_are_those_of_a_file_and_are_refused_in_words() -> None:
     for refused, clean, corrupt, argument, words in (
         (model, "w5 w6", "w5", "corrupt", "as many tokens as the clean prompt has, 3, got 2"),
         (model, "", "w5", "clean", "at least one token"),
-        (model, "w5", "w5 rabbit", "corrupt", "words that the tokenizer knows"),
+        (model, "w5", "w5 rabbit", "corrupt", "words that the tokenizer knows, got 'rabbit'"),
         (model, "w5", "\ud800", "corrupt", "letters are whole"),
         (without, "five", "5", "clean", "token ids with spaces between them"),
         (without, "5", "50", "corrupt", "token ids from 0 to 49"),

@@ -41,7 +41,7 @@ export function createNode(
   const readout = h("p", { class: "spp-readout", "aria-hidden": "true" });
   const note = h("p", { class: "spp-muted" });
   const keys = h("tbody");
-  const written = { whole: scroller("Whole model writes"), circuit: scroller("Circuit writes") };
+  const written = { whole: h("div"), circuit: h("div") };
   const edges = { into: scroller("Edges into it"), out: scroller("Edges out of it") };
   let whole: Pattern | null = null;
   let circuit: Pattern | null = null;
@@ -205,12 +205,16 @@ function writtenBy(run: string, { up, down }: NodeRunData): HTMLElement {
       "tr",
       {},
       h("th", { scope: "row" }, name),
-      ...tokens.map(({ text, logit }) =>
-        h(
-          "td",
-          {},
-          h("span", { class: "spp-written" }, visibleToken(text)),
-          ` ${logit < 0 ? "−" : "+"}${Math.abs(logit).toFixed(2)}`,
+      h(
+        "td",
+        { class: "spp-tokens-written" },
+        ...tokens.map(({ text, logit }) =>
+          h(
+            "span",
+            { class: "spp-token-written" },
+            h("span", { class: "spp-written" }, visibleToken(text)),
+            ` ${logit < 0 ? "−" : "+"}${Math.abs(logit).toFixed(2)} `,
+          ),
         ),
       ),
     );

@@ -178,7 +178,7 @@ describe("the view of single prompts", () => {
     if (query) query.value = "0";
     query?.dispatchEvent(new Event("change"));
     expect(texts(el, ".spp-query tbody tr")[0]).toBe("a1.0001.000");
-    expect(texts(el, ".spp-writes tr").slice(0, 2)).toEqual(["Up·John +2.50", "Down·Tom −1.25"]);
+    expect(texts(el, ".spp-writes tr").slice(0, 2)).toEqual(["Up·John +2.50 ", "Down·Tom −1.25 "]);
     expect(texts(el, ".spp-edges caption")).toEqual([
       "Edges into it: the first 1 of 70",
       "Edges out of it: 0",
