@@ -94,7 +94,7 @@ def test_a_person_reads_a_circuit_prompt_by_prompt(
     expect(view.locator(".spp-readout")).to_contain_text("whole model 1.000, circuit 1.000")
     query = view.get_by_label("Attention from")
     query.select_option("2")
-    expect(view.locator(".spp-query tbody tr")).to_have_count(8)
+    expect(view.locator(".spp-query tbody tr")).to_have_count(3)
     writes = view.get_by_role("table", name="Writes towards, circuit of 33 edges")
     expect(writes.get_by_role("row")).to_have_count(2)
     edges = view.get_by_role("group", name="Edges out of it")

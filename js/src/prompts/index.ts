@@ -38,7 +38,12 @@ function render({ model, el, signal }: RenderProps<PromptsTraits>): void {
     "div",
     { class: "sp-prompts", role: "region", "aria-label": "Prompts" },
     note,
-    h("div", { class: "spp-top" }, list.element, strip.element),
+    h(
+      "div",
+      { class: "spp-top" },
+      list.element,
+      h("div", { class: "spp-pair" }, strip.element, list.typed),
+    ),
     node.element,
   );
   el.append(root);

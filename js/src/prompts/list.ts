@@ -5,13 +5,15 @@ import { visibleText } from "./visible";
 
 export interface PromptList {
   element: HTMLElement;
+  /** Two fields for a pair of one's own. */
+  typed: HTMLElement;
   show(
     traits: Pick<PromptsTraits, "prompts" | "loss" | "list_note" | "in_common" | "chosen">,
   ): void;
   showTyped(traits: Pick<PromptsTraits, "typed" | "typed_problem" | "typed_field">): void;
 }
 
-/** The prompts to choose from, what the worst have in common, and two fields for a pair of one's own. */
+/** The prompts to choose from, and what the worst have in common. */
 export function createList(
   prefix: string,
   choose: (place: number) => void,
@@ -33,7 +35,8 @@ export function createList(
   let drawn = "";
 
   return {
-    element: h("div", { class: "spp-choice" }, title, select, note, common, typed.element),
+    element: h("div", { class: "spp-choice" }, title, select, note, common),
+    typed: typed.element,
     show({ prompts, loss, list_note, in_common, chosen }) {
       setText(title, loss ? `Prompts, worst first (${loss})` : "Prompts");
       setText(note, list_note);

@@ -5,8 +5,10 @@ import type { EdgeData, NodeData, NodeRunData, PromptsTraits, WrittenData } from
 import { attention, createPattern, queryToken, readPattern, type Pattern } from "./pattern";
 import { visibleToken } from "./visible";
 
-/** Keys of the table that stands beside the patterns. */
+/** Keys of the table that stands beside the patterns, at most. */
 const KEYS = 8;
+/** Shares that would be written as 0.000 are left out. */
+const LEAST = 0.0005;
 
 type Traits = Pick<PromptsTraits, "node_data" | "whole_pattern" | "circuit_pattern">;
 
@@ -175,9 +177,11 @@ function rowsOf(whole: Pattern, circuit: Pattern, query: number): HTMLElement[] 
     token,
     shares: [attention(whole, query, key), attention(circuit, query, key)],
   }));
-  rows.sort((one, other) => Math.max(...other.shares) - Math.max(...one.shares));
+  const most = (shares: readonly number[]): number => Math.max(...shares);
+  rows.sort((one, other) => most(other.shares) - most(one.shares));
   return rows
     .slice(0, KEYS)
+    .filter(({ shares }) => most(shares) >= LEAST)
     .map(({ token, shares }) =>
       h(
         "tr",
