@@ -22,6 +22,9 @@ BUNDLE := sp_widget/static/panel.js
 JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
 CHROMIUM := $(VENV)/.chromium
 
+# Where it is set, each of some fifty processes would compile again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
