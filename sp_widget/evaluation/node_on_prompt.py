@@ -120,7 +120,10 @@ class NodeOnPrompt:
             (name, query, key, run.tokens[query], run.tokens[key], value)
             for name, run in self._runs
             if run.pattern is not None
-            for query, row in enumerate(run.pattern.tolist(), run_offset(run))
+            # The last tokens are the queries: a prefix is before them.
+            for query, row in enumerate(
+                run.pattern.tolist(), run.pattern.shape[1] - run.pattern.shape[0]
+            )
             for key, value in enumerate(row)
         ]
         columns = ["run", "query", "key", "query_text", "key_text", "attention"]
@@ -155,11 +158,6 @@ class NodeOnPrompt:
 
     def _repr_html_(self) -> str:
         return html_table(*self._table())
-
-
-def run_offset(run: NodeRun) -> int:
-    """Return how many keys come before the first query."""
-    return 0 if run.pattern is None else run.pattern.shape[1] - run.pattern.shape[0]
 
 
 def look_into(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, PromptPair
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
@@ -26,6 +27,9 @@ TAB = "prompts"
 
 SLOW = 0.15
 """Seconds: what takes longer is said to lag behind the slider."""
+
+EDGES_TO_BEGIN_WITH = 100
+"""The most important ones, among which the first head is looked for."""
 
 NO_SCORES = "No scores yet: start a run, or make a step."
 
@@ -110,6 +114,8 @@ class LivePrompts:
         pair: int | PromptPair | None = self._typed if view.chosen == TYPED else view.chosen
         if pair is None:
             return None
+        if not view.node:
+            view.update(node=_first_head(reading.scores))
         size = reading.edges if view.n_edges is None else view.n_edges
         return PromptQuestion(
             scores_key=key,
@@ -146,6 +152,12 @@ class LivePrompts:
                 f"A circuit takes {answer.seconds:.1f} s here: this follows the slider after that."
             )
         return ""
+
+
+def _first_head(scores: PruneScores) -> str:
+    """Return the head with the most important edge, where a look begins; empty: none is near."""
+    edges = (edge for edge, _ in scores.top(EDGES_TO_BEGIN_WITH))
+    return next((edge.src.name for edge in edges if edge.src.head_idx is not None), "")
 
 
 def _begins_with_bos(model: PatchableModel, dataloader: PromptDataLoader) -> bool:

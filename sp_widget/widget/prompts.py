@@ -21,7 +21,6 @@ from sp_widget.evaluation.node_on_prompt import (
     NodeRun,
     find_node,
     node_names,
-    run_offset,
 )
 from sp_widget.evaluation.per_prompt import PerPrompt, PromptDescription, PromptLoss
 from sp_widget.evaluation.predictions import Prediction, Predictions
@@ -118,8 +117,6 @@ class NodeData(TypedDict):
     kind: NodeKind
     n_edges: int
     """Edges of the circuit."""
-    n_before: int
-    """Keys before the first query: a prefix that all prompts share."""
     n_left_out: int
     """Tokens before those of the patterns."""
     whole_model: NodeRunData
@@ -182,8 +179,7 @@ class PromptsView(LockedWidget, bundle="prompts"):
         self._model = model
         self._n_prompts = n_prompts
         self._typed_pairs = CallbackDispatcher()
-        names = node_names(model)
-        super().__init__(nodes=names, node=names[0])
+        super().__init__(nodes=node_names(model))
         self.on_msg(self._handle_message)
         # A click is answered while a cell runs.
         deliver_where_addressed(self.comm)
@@ -321,7 +317,6 @@ def _node(found: NodeOnPrompt) -> NodeData:
         name=node.name,
         kind=node.kind,
         n_edges=found.n_edges,
-        n_before=run_offset(found.whole_model),
         n_left_out=max(0, len(found.whole_model.tokens) - MOST_TOKENS),
         whole_model=_node_run(found.whole_model),
         circuit=_node_run(found.circuit),

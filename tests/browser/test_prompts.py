@@ -1,4 +1,4 @@
-"""Single prompts: what comes next, a look into a head, a pair of one's own; with pointer and keys."""
+"""Single prompts: what comes next, a look into a head, a pair that a person types."""
 
 from __future__ import annotations
 

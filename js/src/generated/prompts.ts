@@ -63,8 +63,6 @@ export type NodeData = {
   kind: NodeKind;
   /** Edges of the circuit. */
   n_edges: number;
-  /** Keys before the first query: a prefix that all prompts share. */
-  n_before: number;
   /** Tokens before those of the patterns. */
   n_left_out: number;
   whole_model: NodeRunData;

@@ -32,7 +32,6 @@ const NODE: NodeData = {
   name: "A1.2",
   kind: "head",
   n_edges: 12,
-  n_before: 0,
   n_left_out: 0,
   whole_model: RUN,
   circuit: RUN,
