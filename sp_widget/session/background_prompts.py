@@ -46,6 +46,9 @@ KEPT_BYTES = 100_000_000
 SECONDS_WHILE_TRAINING = 3.0
 """Between two answers while a run is under way, at least."""
 
+SECONDS_BEFORE_LIST = 0.25
+"""A person who moves the slider has moved it again by then, and wants no list in between."""
+
 SHARE_OF_TIME = 0.02
 """Of a training's time that may go into answers."""
 
@@ -215,8 +218,18 @@ class BackgroundPrompts:
         """Return whether a person looks at something else by now. Other scores of the same run do
         not count: a training has them all the time."""
         with self._lock:
-            wanted = self._wanted
-            return self._closed or wanted is None or not wanted.same_view(question)
+            return self._replaced(question)
+
+    def _is_replaced_soon(self, question: PromptQuestion) -> bool:
+        """Wait a moment, and return whether a person looks at something else by then."""
+        with self._lock:
+            # While training there are seconds between two answers anyway.
+            wait = 0.0 if self._is_under_way() else SECONDS_BEFORE_LIST
+            return self._lock.wait_for(lambda: self._replaced(question), wait)
+
+    def _replaced(self, question: PromptQuestion) -> bool:
+        wanted = self._wanted
+        return self._closed or wanted is None or not wanted.same_view(question)
 
     def _finish(self, question: PromptQuestion) -> None:
         """Note that a question is answered wholly, unless a person has replaced it."""
@@ -249,6 +262,8 @@ class BackgroundPrompts:
             except Exception as error:
                 answer = replace(answer, node_problem=_reason(error))
             yield answer
+        if self._is_replaced_soon(question):
+            return
         try:
             losses: list[float] = []
             for prepared in self._batches(question.protocol):
