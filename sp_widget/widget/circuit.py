@@ -5,21 +5,44 @@ The view is TypeScript (`js/src/circuit/`). Here are the traits that it shows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
+import torch
 import traitlets
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from sp_widget.data.prompts import is_whole_number
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.data.prompts import PromptDataLoader, is_whole_number
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
+from sp_widget.evaluation.circuit_meter import CircuitMeter
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
+from sp_widget.report.edited_circuit import check_switch, edges_of, edited_circuit
+from sp_widget.report.top_circuit import DEFAULT_SIZE
+from sp_widget.types import AblationType, PatchType
+from sp_widget.widget.circuit_effects import (
+    NOT_MEASURED,
+    CircuitEffects,
+    MeasuredData,
+    Question,
+)
+from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
+
+LONGEST_NAME = 80
+"""Letters in the name of a circuit."""
+
+
+class KeptData(TypedDict):
+    """A circuit that is kept under a name."""
+
+    name: str
+    edges: int
 
 
 class CircuitView(LockedWidget, bundle="circuit"):
@@ -36,6 +59,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         prune_scores: the scores to begin with; see `show_scores`.
         frequencies: how often each edge appears in other runs; see `show_frequencies`.
         n_edges: the number of edges to begin with; see `n_edges`.
+        dataloader: prompts to measure on what a circuit loses; see `measure_on`.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -63,7 +87,18 @@ class CircuitView(LockedWidget, bundle="circuit"):
     """Show hits, misses and extras, where a known circuit is given."""
     search = traitlets.Unicode("").tag(sync=True, browser=True)
     pinned = traitlets.Unicode("").tag(sync=True, browser=True)
-    """The node whose edges stay in view, such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3)."""
+    """What stays in view: a node such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3), or an edge
+    such as `A9.6->Resid End`."""
+    switches = traitlets.List(traitlets.Unicode()).tag(sync=True, browser=True)
+    """What is switched by hand, in order: `-A9.6`, off, `+A9.6->Resid End`, on, or `=A9.6`, as the
+    scores have it."""
+    undone = traitlets.List(traitlets.Unicode()).tag(sync=True, browser=True)
+    """Switches that were taken back; the last of them is made again first."""
+    asked = traitlets.Unicode("").tag(sync=True, browser=True)
+    """The edge of which a person wants to know what switching it alone does."""
+    measured = traitlets.Dict(NOT_MEASURED).tag(sync=True, holds=MeasuredData)
+    kept = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[KeptData])
+    """The circuits in `circuits`."""
 
     def __init__(
         self,
@@ -74,6 +109,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         prune_scores: Mapping[str, Tensor] | None = None,
         n_edges: int | None = None,
         frequencies: Mapping[str, Tensor] | None = None,
+        dataloader: PromptDataLoader | None = None,
     ) -> None:
         if not isinstance(model, PatchableModel):
             raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
@@ -81,6 +117,8 @@ class CircuitView(LockedWidget, bundle="circuit"):
         self._model = model
         self._official_edges = None if official_edges is None else frozenset(official_edges)
         graph = graph_data(model, self._official_edges, seq_labels)
+        self._circuits: dict[str, list[Edge]] = {}
+        self._effects = CircuitEffects(self)
         super().__init__(
             graph=graph or {},
             no_picture="" if graph else NOT_DRAWN,
@@ -88,6 +126,15 @@ class CircuitView(LockedWidget, bundle="circuit"):
             frequencies=self._frequency_bytes(frequencies),
             **({} if prune_scores is None else self._shown(prune_scores)),
         )
+        if dataloader is not None:
+            self.measure_on(dataloader)
+        self.on_msg(self._handle_message)
+        self.observe(
+            lambda _: self._effects.look(),
+            ["switches", "asked", "n_edges", "training_edges", "scores"],
+        )
+        # A switch is answered while a cell runs.
+        deliver_where_addressed(self.comm)
 
     @property
     def messages_per_update(self) -> int:
@@ -115,9 +162,112 @@ class CircuitView(LockedWidget, bundle="circuit"):
         """
         self.update(frequencies=self._frequency_bytes(frequencies))
 
+    def measure_on(
+        self,
+        dataloader: PromptDataLoader,
+        ablation_type: AblationType = AblationType.RESAMPLE,
+        patch_type: PatchType = PatchType.TREE_PATCH,
+    ) -> None:
+        """Measure on the first 32 of these prompts what a switched edge or node changes.
+
+        In the background, as soon as anything is switched or asked for. Arguments and errors are
+        those of `run_circuits`.
+        """
+        self._effects.measure_with(
+            CircuitMeter(self._model, dataloader, ablation_type, patch_type)
+        )
+
+    @property
+    def effects(self) -> CircuitEffects:
+        """What measures the circuit in view."""
+        return self._effects
+
+    @property
+    def edges(self) -> list[Edge]:
+        """The edges of the circuit in view, switches included, the most important first."""
+        with self._lock:
+            circuit, order = self._edited(), self._order()
+        if circuit is None:
+            return []
+        return self._model.graph.edges_at(order[circuit[order]].tolist())
+
+    @property
+    def circuits(self) -> dict[str, list[Edge]]:
+        """The circuits that are kept, by name, as lists of edges: `sp.evaluate` takes them."""
+        with self._lock:
+            return {name: list(edges) for name, edges in self._circuits.items()}
+
+    def keep(
+        self,
+        name: str,
+        circuit: Iterable[Edge | str] | None = None,
+    ) -> None:
+        """Keep a circuit under a name, in place of one that has it; it is then in `circuits`.
+
+        `circuit`: edges or their names; by default those of the circuit in view. Safe from any
+        thread. Raises `ArgumentError` for a name without letters and for edges of another model.
+        """
+        if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME:
+            raise ArgumentError("name", f"a name of 1 to {LONGEST_NAME} letters", name)
+        edges = self.edges if circuit is None else find_edges(self._model, circuit, "circuit")
+        # Refuses those of another model.
+        self._model.graph.flat_index(edges)
+        with self._lock:
+            self._circuits[name.strip()] = edges
+            self._show_circuits()
+
+    def forget(self, name: str) -> None:
+        """Keep a circuit no longer. Raises `ArgumentError` for a name that none has."""
+        with self._lock:
+            if self._circuits.pop(name, None) is None:
+                raise ArgumentError("name", f"one of {sorted(self._circuits)}", name)
+            self._show_circuits()
+
+    def close(self) -> None:
+        """Remove the view from the page, and measure no more."""
+        self._effects.close()
+        super().close()
+
     def clear(self) -> None:
         """Show the model without scores, as before the training. Safe from any thread."""
         self.update(scores=b"", auroc=None, training_edges=None)
+
+    def question(self) -> Question | None:
+        """Return what is to be measured now; `None`: nothing was switched or asked for."""
+        with self._lock:
+            if not (self.switches or self.asked):
+                return None
+            circuit, unedited = self._edited(), self._top()
+            if circuit is None or unedited is None:
+                return None
+            other = None
+            if self.asked:
+                edge = edges_of(self._model.graph, self.graph, self.asked)
+                other = circuit ^ edge
+            # As `js/src/circuit/what-if.ts` writes it.
+            key = " ".join([str(self._size), *self.switches])
+            return Question(key, self.scores, circuit, unedited, self.asked, other)
+
+    def answer(self, question: Question | None, measured: MeasuredData) -> None:
+        """Show what was measured, unless the scores have changed since it was asked."""
+        with self._lock:
+            if question is None or question.scores is self.scores:
+                self.update(measured=measured)
+
+    @traitlets.validate("switches", "undone")
+    def _check_switches(self, proposal: Any) -> list[str]:
+        switches: list[str] = proposal["value"]
+        for switch in switches:
+            _, name = check_switch(switch)
+            edges_of(self._model.graph, self.graph, name)
+        return switches
+
+    @traitlets.validate("asked")
+    def _check_asked(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        if name:
+            edges_of(self._model.graph, self.graph, name)
+        return name
 
     @traitlets.validate("n_edges")
     def _check_n_edges(self, proposal: Any) -> int | None:
@@ -125,6 +275,49 @@ class CircuitView(LockedWidget, bundle="circuit"):
         if count is not None and not 0 <= count <= self._model.n_edges:
             raise traitlets.TraitError(f"n_edges: from 0 to {self._model.n_edges}, got {count}")
         return count
+
+    @property
+    def _size(self) -> int:
+        """Edges of the circuit that the slider cuts, as the browser has it."""
+        official = self._official_edges
+        chosen = self.training_edges if self.n_edges is None else self.n_edges
+        size = chosen if chosen is not None else len(official or ()) or DEFAULT_SIZE
+        return min(size, self._model.n_edges)
+
+    def _order(self) -> Int[Tensor, " edges"]:
+        """The places of all edges by importance, among equals the earlier one first."""
+        scores = torch.frombuffer(bytearray(self.scores), dtype=torch.float32)
+        return scores.abs().argsort(descending=True, stable=True)
+
+    def _top(self) -> Bool[Tensor, " edges"] | None:
+        """The circuit that the slider cuts; `None`: there are no scores."""
+        if not self.scores:
+            return None
+        circuit = torch.zeros(self._model.n_edges, dtype=torch.bool)
+        circuit[self._order()[: self._size]] = True
+        return circuit
+
+    def _edited(self) -> Bool[Tensor, " edges"] | None:
+        top = self._top()
+        if top is None:
+            return None
+        return edited_circuit(self._model.graph, self.graph, top, self.switches)
+
+    def _show_circuits(self) -> None:
+        self.update(
+            kept=[
+                KeptData(name=name, edges=len(edges)) for name, edges in self._circuits.items()
+            ]
+        )
+
+    def _handle_message(self, _: object, content: Any, buffers: object) -> None:
+        match content:
+            case {"type": "keep", "name": str(name)} if 0 < len(name.strip()) <= LONGEST_NAME:
+                self.keep(name)
+            case {"type": "forget", "name": str(name)} if name in self._circuits:
+                self.forget(name)
+            case _:
+                self.drop("a message that it does not know", content)
 
     def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
         if frequencies is None:

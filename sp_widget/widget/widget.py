@@ -31,6 +31,7 @@ from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
 from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
+from sp_widget.types import PatchType
 from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import names_in_notebook
@@ -229,6 +230,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
         self._session.subscribe(self._background.look)
+        self.circuit.effects.rest_while(self._why_circuits_wait)
+        self.circuit.measure_on(self._prompts_to_measure_on)
+        self._session.subscribe(self.circuit.effects.look)
         self._settings.show()
         self._parts = [part for root in (self, *self._links) for part in lifetime.hold_weakly(root)]
         lifetime.watch(self)
@@ -566,6 +570,23 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"{self._model.n_edges} edges, save_as={self.panel.save_as!r})"
         )
 
+    @property
+    def _prompts_to_measure_on(self) -> PromptDataLoader:
+        validation = self._validation_dataloader
+        return self._dataloader if validation is None else validation
+
+    def _why_circuits_wait(self) -> str:
+        under_way = self.state in ACTIVE and self.state != "paused"
+        return "Measured when the training pauses or ends." if under_way else ""
+
+    def _measure_as(self, trainer: Trainer[Any]) -> None:
+        """Measure circuits as the trainer runs them."""
+        self.circuit.measure_on(
+            self._prompts_to_measure_on,
+            trainer.config.ablation_type,
+            PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+        )
+
     def _measure(self) -> None:
         # Pressed in the moment in which a run began: its end measures it.
         with suppress(StateError):
@@ -596,6 +617,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         # Not before: a start that is refused leaves the run at hand what it is.
         self._beginning = Beginning(config, trainer.seed)
         self._delivery.begin()
+        self._measure_as(trainer)
         return trainer
 
     # The folder.
@@ -616,6 +638,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             if current is not None and go_on:
                 trainer = current.trainer
                 self._beginning = Beginning(trainer.config_at_start, trainer.seed)
+                self._measure_as(trainer)
                 self._session.go_on(trainer, current.notes, current.status, current.folder)
                 self._delivery.begin()
                 if self.state in ENDED:

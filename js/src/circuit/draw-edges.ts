@@ -2,19 +2,21 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import { MOST_DRAWN } from "../generated/measures";
-import { verdictOn, type Circuit, type Verdict } from "./top-circuit";
+import { verdictOn, type Circuit } from "./top-circuit";
 import { curveOf, portHeight, portX, type Curve } from "./routes";
 import { destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 import type { Palette } from "./palette";
-import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
+import { CARRYING_DASH, strokeOf, type Mark, type Stroke } from "./strokes";
+import type { Edited } from "./switches";
 
 /** What a picture is made of. */
 export interface Scene {
   graph: Graph;
   layout: Layout;
   circuit: Circuit;
+  edited: Edited;
   scores: Float32Array;
   /** What the shades show: the scores, or for each edge the share of runs that it is in. */
   shades: Float32Array;
@@ -27,28 +29,45 @@ export interface Scene {
   left: number;
 }
 
-const UNDERNEATH: Record<Verdict, number> = { extra: 0, miss: 1, hit: 2 };
+const UNDERNEATH: Record<Mark, number> = { off: 0, extra: 1, miss: 2, hit: 3, on: 4 };
 
 /** The edges that stand out, the most important last, so that it lies on top. */
 export function crispEdges(scene: Scene): number[] {
-  const { circuit, compare, graph } = scene;
+  const { circuit, compare } = scene;
   const edges: number[] = compare ? [...circuit.misses] : [];
+  edges.push(...scene.edited.off.subarray(0, MOST_DRAWN));
   for (let rank = 0; rank < circuit.size; rank++) {
     const edge = circuit.order[rank]!;
     if (isCrisp(scene, edge, rank)) edges.push(edge);
   }
   edges.reverse();
   const layer = (edge: number): number => {
-    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
-    const idle = verdict !== "miss" && !circuit.carrying[edge];
-    return (idle ? 0 : 10) + (verdict ? UNDERNEATH[verdict] : 0);
+    const mark = markOf(scene, edge);
+    return (isIdle(scene, edge, mark) ? 0 : 10) + (mark ? UNDERNEATH[mark] : 0);
   };
   return edges.sort((a, b) => layer(a) - layer(b));
+}
+
+/** What sets an edge apart: that it was switched by hand, or how it compares. */
+export function markOf(scene: Scene, edge: number): Mark | null {
+  const change = scene.edited.changes?.[edge];
+  if (change) return change < 0 ? "off" : "on";
+  return scene.compare ? verdictOn(scene.graph, scene.circuit, edge) : null;
+}
+
+/** Whether an edge of the circuit carries nothing. */
+function isIdle(scene: Scene, edge: number, mark: Mark | null): boolean {
+  return mark !== "miss" && mark !== "off" && !scene.circuit.carrying[edge];
 }
 
 /** Whether the picture has a place for an edge: of those on no path it may leave out the ends too. */
 export function isDrawn({ circuit, onlyPaths }: Scene, edge: number): boolean {
   return !onlyPaths || circuit.carrying[edge] === 1 || circuit.included[edge] === 0;
+}
+
+/** Whether both ends of an edge have a place in the picture. */
+export function isPlaced({ graph, layout }: Scene, edge: number): boolean {
+  return layout.shown[graph.from[edge]!] === 1 && layout.shown[graph.to[edge]!] === 1;
 }
 
 /** For each edge 1 if it is part of the density behind them. */
@@ -74,7 +93,7 @@ export function drawEdges(
   edges: readonly number[],
   fade: boolean,
 ): void {
-  const { graph, layout, circuit, shades, palette, compare } = scene;
+  const { graph, layout, shades, palette } = scene;
   let batch: { key: string; stroke: Stroke; edges: number[] }[] = [];
   let level = "";
   const flush = (): void => {
@@ -93,9 +112,9 @@ export function drawEdges(
   };
   for (const edge of edges) {
     const { port } = destinationOf(graph, edge);
-    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
-    const faded = fade && verdict !== "miss" && !circuit.carrying[edge];
-    const stroke = strokeOf(palette, shades[edge] ?? 0, scene.darkest, port, verdict, faded);
+    const mark = markOf(scene, edge);
+    const faded = fade && isIdle(scene, edge, mark);
+    const stroke = strokeOf(palette, shades[edge] ?? 0, scene.darkest, port, mark, faded);
     // Within a shade, strokes differ only by their dashes: their order is of no matter.
     const next = `${stroke.colour} ${stroke.width} ${stroke.alpha}`;
     if (next !== level) flush();
@@ -108,6 +127,23 @@ export function drawEdges(
   flush();
   context.globalAlpha = 1;
   context.setLineDash([]);
+}
+
+/** Draws one edge so that it stands out from all others: its line on a broad one. */
+export function drawEmphasised(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  edge: number,
+): void {
+  context.strokeStyle = scene.palette.accent;
+  context.lineWidth = 8;
+  context.globalAlpha = 0.35;
+  context.setLineDash([]);
+  context.beginPath();
+  trace(context, curveOf(scene.graph, scene.layout, edge));
+  context.stroke();
+  context.globalAlpha = 1;
+  drawEdges(context, scene, [edge], false);
 }
 
 /**

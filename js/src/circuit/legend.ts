@@ -2,7 +2,7 @@ import { PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measur
 import { h, setText } from "../shared/dom";
 import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
-import { CARRYING_DASH } from "./strokes";
+import { CARRYING_DASH, SWITCH_DASHES } from "./strokes";
 
 export interface LegendState {
   hasScores: boolean;
@@ -17,6 +17,9 @@ export interface LegendState {
   hasIdle: boolean;
   /** Whether attention carries something from one token position to another. */
   carries: boolean;
+  /** Edges that were switched by hand. */
+  off: number;
+  on: number;
   /** Edges of each verdict; null: nothing is compared. */
   verdicts: Record<Verdict, number> | null;
   auroc: number | null;
@@ -46,6 +49,11 @@ export function createLegend(): Legend {
     );
     return { verdict, item, count };
   });
+  const switched = (["off", "on"] as const).map((way) => {
+    const count = h("b", { class: "spc-count" });
+    const line = sample(SWITCH_DASHES[way], `spc-sample-${way}`);
+    return { way, count, item: h("li", { class: "spc-key" }, line, `Switched ${way}`, count) };
+  });
   const ports = (["Q", "K", "V"] as const).map((port) =>
     h("li", { class: "spc-key" }, sample(PORT_DASHES[port], "spc-sample-score"), port),
   );
@@ -74,6 +82,7 @@ export function createLegend(): Legend {
     { class: "spc-legend", "aria-label": "Legend" },
     scale,
     ...verdicts.map(({ item }) => item),
+    ...switched.map(({ item }) => item),
     ...ports,
     order,
     carries,
@@ -95,6 +104,10 @@ export function createLegend(): Legend {
       for (const { verdict, item, count } of verdicts) {
         item.hidden = compared === null;
         setText(count, compared ? formatCount(compared[verdict]) : "");
+      }
+      for (const { way, item, count } of switched) {
+        item.hidden = state[way] === 0;
+        setText(count, formatCount(state[way]));
       }
       for (const port of ports) port.hidden = compared !== null || !state.hasPorts;
       order.hidden = !state.hasPorts || state.lettered;

@@ -11,8 +11,14 @@ import { counted } from "./format";
 /** What a person does with a node; null: nothing any more. */
 export interface NodeEvents {
   point(spot: number | null): void;
+  /** The pointer is at a place of the picture where no node is; null: elsewhere. */
+  over(place: { x: number; y: number } | null): void;
+  /** A press at such a place; `also`: with the Shift key, which switches. */
+  press(place: { x: number; y: number }, also: boolean): void;
   focus(spot: number | null): void;
   pin(spot: number): void;
+  /** Switch a node on or off. */
+  toggle(spot: number): void;
   escape(): void;
 }
 
@@ -52,7 +58,7 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
     {
       class: "spc-nodes",
       role: "group",
-      "aria-label": "Nodes; the arrow keys move between them, Enter pins one",
+      "aria-label": "Nodes; the arrow keys move between them, Enter pins one, X switches it",
       // JupyterLab would take the arrow keys for commands on cells.
       "data-lm-suppress-shortcuts": "true",
     },
@@ -71,11 +77,20 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
     return button && element.contains(button) ? Number(button.dataset.spot) : null;
   };
 
+  const placeOf = (event: MouseEvent): { x: number; y: number } => {
+    const { left, top } = element.getBoundingClientRect();
+    return { x: event.clientX - left, y: event.clientY - top };
+  };
+
   element.addEventListener("pointerover", (event) => {
     events.point(spotOf(event.target));
   });
+  element.addEventListener("pointermove", (event) => {
+    events.over(spotOf(event.target) === null ? placeOf(event) : null);
+  });
   element.addEventListener("pointerleave", () => {
     events.point(null);
+    events.over(null);
   });
   element.addEventListener("focusin", (event) => {
     const spot = spotOf(event.target);
@@ -87,12 +102,19 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
   });
   element.addEventListener("click", (event) => {
     const spot = spotOf(event.target);
-    if (spot !== null) events.pin(spot);
+    if (spot === null) events.press(placeOf(event), event.shiftKey);
+    else if (event.shiftKey) events.toggle(spot);
+    else events.pin(spot);
   });
   element.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape") {
       events.escape();
+      return;
+    }
+    if (event.key.toLowerCase() === "x") {
+      event.stopPropagation();
+      events.toggle(current);
       return;
     }
     const next = layout && spotAfterKey(graph, layout, current, event.key);

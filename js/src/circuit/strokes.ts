@@ -14,6 +14,13 @@ export interface Stroke {
   alpha: number;
 }
 
+/** What sets an edge apart: how it compares with another circuit, or that it was switched by hand. */
+export type Mark = Verdict | "off" | "on";
+
+export const SWITCH_DASHES = { off: [1, 4], on: [10, 3, 2, 3] } as const;
+
+const MARK_DASHES: Record<Mark, readonly number[]> = { ...VERDICT_DASHES, ...SWITCH_DASHES };
+
 export const CARRYING_DASH: readonly number[] = [1, 3];
 
 /** The shade of a score: 0 for the weakest, `SHADES - 1` for the strongest of the model. */
@@ -28,16 +35,17 @@ export function strokeOf(
   score: number,
   strongest: number,
   port: Port,
-  verdict: Verdict | null,
+  mark: Mark | null,
   faded: boolean,
 ): Stroke {
   const shade = shadeOf(score, strongest);
   const ramp = score < 0 ? palette.negative : palette.positive;
   const width = THIN + (THICK - THIN) * (shade / (SHADES - 1));
+  const absent = mark === "miss" || mark === "off";
   return {
-    colour: verdict ? palette[verdict] : ramp[shade]!,
-    width: faded ? THIN : verdict === "miss" ? MISS_WIDTH : width,
-    dash: verdict ? VERDICT_DASHES[verdict] : PORT_DASHES[port],
+    colour: mark ? palette[mark] : ramp[shade]!,
+    width: faded ? THIN : absent || mark === "on" ? MISS_WIDTH : width,
+    dash: mark ? MARK_DASHES[mark] : PORT_DASHES[port],
     alpha: faded ? 0.45 : 1,
   };
 }

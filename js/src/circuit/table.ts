@@ -18,6 +18,8 @@ export interface Table {
     /** For each edge the share of runs that it is in; null: nothing is known of them. */
     frequencies: Float32Array | null,
     compare: boolean,
+    /** Edges that were switched off by hand. */
+    off: Uint32Array,
   ): void;
 }
 
@@ -38,7 +40,7 @@ export function createTable(opened: () => void): Table {
 
   return {
     element,
-    show(graph, circuit, scores, frequencies, compare) {
+    show(graph, circuit, scores, frequencies, compare, off) {
       setText(summary, `${counted(circuit.size, "edge")} as text`);
       if (!element.open) return;
       const shown = [...circuit.order.subarray(0, Math.min(circuit.size, MOST_ROWS))];
@@ -47,6 +49,10 @@ export function createTable(opened: () => void): Table {
         const missed = [...circuit.misses.subarray(0, MOST_ROWS)];
         const caption = `Edges of the known circuit that are not in this one (${formatCount(circuit.misses.length)})`;
         tables.push(rows(missed, caption));
+      }
+      if (off.length > 0) {
+        const caption = `Edges that were switched off by hand (${formatCount(off.length)})`;
+        tables.push(rows([...off.subarray(0, MOST_ROWS)], caption));
       }
       body.replaceChildren(...tables);
 

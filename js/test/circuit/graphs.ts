@@ -35,6 +35,15 @@ export interface LayoutCase {
 
 export const LAYOUT_CASES = cases.layouts as unknown as LayoutCase[];
 
+/** Circuits before and after some switches; Python is tested with the same. */
+export const SWITCH_CASES = cases.switches as unknown as {
+  name: string;
+  model: Shape;
+  circuit: string[];
+  switches: string[];
+  result: string[];
+}[];
+
 /** The graph of a layout case: a plain one by its shape, or that of a path case. */
 export function graphOf({ model }: LayoutCase): Graph {
   if (!("case" in model)) return readGraph(plainModel(model));

@@ -137,6 +137,19 @@ export function openCircuit(traits: Partial<CircuitTraits> = {}): View {
     compare: true,
     search: "",
     pinned: "",
+    switches: [],
+    undone: [],
+    asked: "",
+    measured: {
+      key: "",
+      metric: "",
+      circuit: null,
+      unedited: null,
+      edge: "",
+      other: null,
+      note: "",
+    },
+    kept: [],
     ...traits,
   });
   return openView(model);
