@@ -44,7 +44,7 @@ import sp_widget  # noqa: E402
 import sp_widget.widget  # noqa: E402
 from sp_widget.report import circuit_layout, draw_circuit, edge_routes, top_circuit  # noqa: E402
 from sp_widget.session import state  # noqa: E402
-from sp_widget.widget import panel  # noqa: E402
+from sp_widget.widget import circuit, panel  # noqa: E402
 
 OUT = ROOT / "js" / "src" / "generated"
 HEADER = "// Written by tools/generate_types.py. Change the Python, and run it again.\n"
@@ -72,6 +72,7 @@ MEASURES: Mapping[str, Any] = {
             "RAISED",
             "LINE_STEP",
             "LINES",
+            "KINDS_IN_COLUMNS",
         )
     },
     **{
@@ -80,10 +81,20 @@ MEASURES: Mapping[str, Any] = {
     },
     **{
         name: getattr(draw_circuit, name)
-        for name in ("MOST_DRAWN", "THIN", "THICK", "MISS_WIDTH", "PORT_DASHES", "VERDICT_DASHES")
+        for name in (
+            "MOST_DRAWN",
+            "THIN",
+            "THICK",
+            "MISS_WIDTH",
+            "ARROW_LENGTH",
+            "ARROW_WIDTH",
+            "PORT_DASHES",
+            "VERDICT_DASHES",
+        )
     },
     "DEFAULT_SIZE": top_circuit.DEFAULT_SIZE,
     "VERDICT_LABELS": top_circuit.VERDICT_LABELS,
+    "KNOWN": circuit.KNOWN,
 }
 """What both pictures of a circuit are drawn with."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
@@ -36,6 +36,8 @@ THIN, THICK = 0.8, 3.4
 """Widths of the weakest and of the strongest edge."""
 MISS_WIDTH = 1.8
 """A missing edge has a low score by nature, and must be seen all the same."""
+ARROW_LENGTH, ARROW_WIDTH = 6.0, 2.2
+"""Of an arrowhead: how long it is, and how much wider than its line on either side."""
 
 LETTER = 6.9
 """Width of a bold letter of a name."""
@@ -51,9 +53,11 @@ _VERDICT_COLOURS: dict[Verdict, str] = {"hit": BRAND, "miss": ERROR, "extra": SE
 _FILLS: dict[Kind, str] = {
     "mlp": mixed(SUCCESS, 0.18, GROUND),
     "start": "#eeeeee",
+    "mid": "#eeeeee",
+    "post": "#eeeeee",
     "end": "#eeeeee",
 }
-_CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "end": 3.0}
+_CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "mid": 3.0, "post": 3.0, "end": 3.0}
 
 
 def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
@@ -83,13 +87,14 @@ def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout
     drawn += included[:MOST_DRAWN]
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
+    ramp = _ramp(circuit)
     ports: set[tuple[Spot, Port]] = set()
     for each in drawn:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
         points = route(layout, source, dest, port, shared, each.place)
-        _draw_edge(axes, each, points, port, circuit)
+        _draw_edge(axes, each, points, port, ramp)
         if port:
             ports.add((dest, port))
     alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
@@ -111,15 +116,17 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
             for v, text in VERDICT_LABELS.items()
         ]
     samples = []
+    ramp = _ramp(circuit)
+    drawn = circuit.edges[:MOST_DRAWN]
     for name, scores in (
-        ("Score", [each.score for each in circuit.edges if each.score >= 0]),
-        ("Negative", [each.score for each in circuit.edges if each.score < 0]),
+        ("Score", [each.score for each in drawn if each.score >= 0]),
+        ("Negative", [each.score for each in drawn if each.score < 0]),
     ):
         if not scores:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            samples.append(_sample(text, *_weight(score, circuit.strongest)))
+            samples.append(_sample(text, *_weight(score, ramp)))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
         samples.append(_sample("Into Q", colour, 1.8, PORT_DASHES["Q"]))
@@ -135,19 +142,27 @@ def _sample(label: str, colour: str, width: float, dash: Dash = ()) -> Line2D:
     )
 
 
-def _weight(score: float, strongest: float) -> tuple[str, float]:
-    """Colour and width of a score: strong ones are dark and thick, negative ones have their own."""
+def _ramp(circuit: TopCircuit) -> tuple[float, float]:
+    """Return the least and the largest absolute score of the edges that are drawn."""
+    sizes = [abs(each.score) for each in circuit.edges[: min(circuit.size, MOST_DRAWN)]]
     # An infinite score is drawn like the strongest one.
-    share = min(1.0, abs(score) / strongest) if strongest else 0.0
+    return min(sizes, default=0.0), min(max(sizes, default=0.0), circuit.strongest)
+
+
+def _weight(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
+    """Colour and width of a score: strong ones are dark and thick, negative ones have their own."""
+    weakest, strongest = ramp
+    share = min(1.0, (abs(score) - weakest) / (strongest - weakest)) if strongest > weakest else 1.0
+    share = max(0.0, share)
     colour = SECOND if score < 0 else BRAND
     low, high = mixed(colour, 0.38, GROUND), mixed(colour, 0.72, TEXT)
     return mixed(high, share, low), THIN + (THICK - THIN) * share
 
 
 def _draw_edge(
-    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, circuit: TopCircuit
+    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, ramp: tuple[float, float]
 ) -> None:
-    colour, width = _weight(each.score, circuit.strongest)
+    colour, width = _weight(each.score, ramp)
     dash = PORT_DASHES[port]
     if each.verdict:
         colour, dash = _VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
@@ -157,14 +172,26 @@ def _draw_edge(
     elif each.verdict == "miss":
         width = MISS_WIDTH
     codes = [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1)
+    alpha = 0.45 if faded else 1.0
+    # Lines arrive upright: the arrow takes the place of the last piece.
+    x, y = points[-1]
+    half = width / 2 + ARROW_WIDTH
+    axes.add_patch(
+        Polygon(
+            [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)],
+            facecolor=colour,
+            linewidth=0,
+            alpha=alpha,
+        )
+    )
     axes.add_patch(
         PathPatch(
-            Path(points, codes),
+            Path([*points[:-1], (x, y + ARROW_LENGTH)], codes),
             fill=False,
             edgecolor=colour,
             linewidth=line_width(width),
             linestyle=(0, dash),
-            alpha=0.45 if faded else 1.0,
+            alpha=alpha,
             capstyle="butt",
         )
     )
@@ -180,8 +207,8 @@ def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeStat
             box.width,
             height,
             boxstyle=f"round,pad=0,rounding_size={corner}",
-            # A node outside of the circuit hides no edge.
-            facecolor="none" if state == "out" else fill,
+            # Also without edges of its own it hides those that pass: its name stays legible.
+            facecolor=fill,
             edgecolor=LINE if state == "out" else MUTED,
             linewidth=line_width(1),
             linestyle="--" if state == "idle" else "-",
@@ -202,7 +229,9 @@ def _names(box: BoxData) -> list[str]:
         "head": [name, name[1:], str(head)],
         "shared": [f"KV {head}", "KV"],
         "attention": [f"{name} (all heads)", name],
+        "mid": [name, f"Mid {box['block']}"],
         "mlp": [name, f"M{box['block']}", "M"],
+        "post": [name, f"Post {box['block']}"],
     }
     return forms[box["kind"]]
 

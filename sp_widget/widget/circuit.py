@@ -6,20 +6,21 @@ The view is TypeScript (`js/src/circuit/`). Here are the traits that it shows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import torch
 import traitlets
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.circuit_meter import CircuitMeter
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
-from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
+from sp_widget.report.circuit_data import GraphData, graph_data, score_bytes
 from sp_widget.report.edited_circuit import check_switch, edges_of, edited_circuit
 from sp_widget.report.top_circuit import DEFAULT_SIZE
 from sp_widget.types import AblationType, PatchType
@@ -34,15 +35,24 @@ from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
 
+KNOWN = "Known circuit"
+"""The name by which `official_edges` are compared with."""
+OTHER = "Other circuit"
+"""That of the argument `compare`."""
 LONGEST_NAME = 80
 """Letters in the name of a circuit."""
+
+Circuit: TypeAlias = list[Edge] | PruneScores
+"""A circuit that another is compared with: its edges; or scores, from which one of the same size is
+cut."""
 
 
 class KeptData(TypedDict):
     """A circuit that is kept under a name."""
 
     name: str
-    edges: int
+    edges: int | None
+    """`None`: these are scores, from which circuits of all sizes are cut."""
 
 
 class CircuitView(LockedWidget, bundle="circuit"):
@@ -60,14 +70,13 @@ class CircuitView(LockedWidget, bundle="circuit"):
         frequencies: how often each edge appears in other runs; see `show_frequencies`.
         n_edges: the number of edges to begin with; see `n_edges`.
         dataloader: prompts to measure on what a circuit loses; see `measure_on`.
+        compare: a circuit to compare with, which `circuits` then has as "Other circuit": scores, or
+            edges or their names. Others can be added with `keep`.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
 
     graph = traitlets.Dict().tag(sync=True, holds=GraphData)
-    """Empty where there is no picture."""
-    no_picture = traitlets.Unicode("").tag(sync=True)
-    """Why there is none."""
     scores = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
     """A 32-bit float for every edge in flat order; empty: there are none yet. A notebook that was
     saved without them has nothing here."""
@@ -81,10 +90,17 @@ class CircuitView(LockedWidget, bundle="circuit"):
     n_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
     """Edges in the picture, as a person or code chose; `None`: as many as `training_edges`, or
     as the known circuit has, or 50."""
-    only_paths = traitlets.Bool(False).tag(sync=True, browser=True)
+    only_paths = traitlets.Bool(True).tag(sync=True, browser=True)
     """Leave out what lies on no path from the input to the output, instead of fading it."""
-    compare = traitlets.Bool(True).tag(sync=True, browser=True)
-    """Show hits, misses and extras, where a known circuit is given."""
+    compare = traitlets.Unicode("").tag(sync=True, browser=True)
+    """With which of `comparable` the circuit is compared: what both have, and what one of them
+    has. Empty: with none."""
+    comparable = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """The known circuit, those in `circuits`, and finished runs, by name."""
+    other = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
+    """Scores of the circuit that is compared with, as in `scores`; empty: it is the known one."""
+    other_size = traitlets.Int(None, allow_none=True).tag(sync=True)
+    """Edges of that circuit; `None`: as many as the picture has."""
     search = traitlets.Unicode("").tag(sync=True, browser=True)
     pinned = traitlets.Unicode("").tag(sync=True, browser=True)
     """What stays in view: a node such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3), or an edge
@@ -110,22 +126,29 @@ class CircuitView(LockedWidget, bundle="circuit"):
         n_edges: int | None = None,
         frequencies: Mapping[str, Tensor] | None = None,
         dataloader: PromptDataLoader | None = None,
+        compare: Mapping[str, Tensor] | Iterable[Edge | str] | None = None,
     ) -> None:
         if not isinstance(model, PatchableModel):
             raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
         _check_count("n_edges", n_edges, model.n_edges)
         self._model = model
         self._official_edges = None if official_edges is None else frozenset(official_edges)
-        graph = graph_data(model, self._official_edges, seq_labels)
-        self._circuits: dict[str, list[Edge]] = {}
+        self._circuits: dict[str, Circuit] = {}
+        self._runs: dict[str, Circuit] = {}
         self._effects = CircuitEffects(self)
         super().__init__(
-            graph=graph or {},
-            no_picture="" if graph else NOT_DRAWN,
+            graph=graph_data(model, self._official_edges, seq_labels),
             n_edges=n_edges,
             frequencies=self._frequency_bytes(frequencies),
             **({} if prune_scores is None else self._shown(prune_scores)),
         )
+        self.observe(self._send_other, "compare")
+        self._show_circuits()
+        if self._official_edges is not None:
+            self.compare = KNOWN
+        if compare is not None:
+            self.keep(OTHER, compare)
+            self.compare = OTHER
         if dataloader is not None:
             self.measure_on(dataloader)
         self.on_msg(self._handle_message)
@@ -192,28 +215,44 @@ class CircuitView(LockedWidget, bundle="circuit"):
         return self._model.graph.edges_at(order[circuit[order]].tolist())
 
     @property
-    def circuits(self) -> dict[str, list[Edge]]:
-        """The circuits that are kept, by name, as lists of edges: `sp.evaluate` takes them."""
+    def circuits(self) -> dict[str, Circuit]:
+        """The circuits that are kept, by name: `sp.evaluate` takes each of them."""
         with self._lock:
-            return {name: list(edges) for name, edges in self._circuits.items()}
+            return dict(self._circuits)
 
     def keep(
-        self,
-        name: str,
-        circuit: Iterable[Edge | str] | None = None,
+        self, name: str, circuit: Mapping[str, Tensor] | Iterable[Edge | str] | None = None
     ) -> None:
         """Keep a circuit under a name, in place of one that has it; it is then in `circuits`.
 
-        `circuit`: edges or their names; by default those of the circuit in view. Safe from any
-        thread. Raises `ArgumentError` for a name without letters and for edges of another model.
+        `circuit`: edges or their names, or scores; by default the edges of the circuit in view.
+        Safe from any thread. Raises `ArgumentError` for a name without letters or that of a run,
+        and for a circuit of another model.
         """
-        if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME:
+        name = name.strip() if isinstance(name, str) else name
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
             raise ArgumentError("name", f"a name of 1 to {LONGEST_NAME} letters", name)
-        edges = self.edges if circuit is None else find_edges(self._model, circuit, "circuit")
-        # Refuses those of another model.
-        self._model.graph.flat_index(edges)
+        if name == KNOWN or name in self._runs:
+            raise ArgumentError("name", "a name that no other circuit or run has", name)
+        kept: Circuit
+        if isinstance(circuit, Mapping):
+            score_bytes(self._model.graph, circuit, "circuit")
+            kept = PruneScores(circuit, self._model.graph)
+        else:
+            kept = self.edges if circuit is None else find_edges(self._model, circuit, "circuit")
+            _require_edges(self._model, kept)
         with self._lock:
-            self._circuits[name.strip()] = edges
+            self._circuits[name] = kept
+            self._show_circuits()
+
+    def show_runs(self, runs: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Let a person compare with the circuits of these runs too. Safe from any thread.
+
+        Raises `ArgumentError` for scores of another model.
+        """
+        found = {name: PruneScores(scores, self._model.graph) for name, scores in runs.items()}
+        with self._lock:
+            self._runs = {**found}
             self._show_circuits()
 
     def forget(self, name: str) -> None:
@@ -225,7 +264,9 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
     def close(self) -> None:
         """Remove the view from the page, and measure no more."""
-        self._effects.close()
+        # Also called when the constructor refused its arguments.
+        if "_effects" in vars(self):
+            self._effects.close()
         super().close()
 
     def clear(self) -> None:
@@ -261,6 +302,13 @@ class CircuitView(LockedWidget, bundle="circuit"):
             _, name = check_switch(switch)
             edges_of(self._model.graph, self.graph, name)
         return switches
+
+    @traitlets.validate("compare")
+    def _check_compare(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        if name and name not in self.comparable:
+            raise traitlets.TraitError(f"compare: one of {self.comparable}, got {name!r}")
+        return name
 
     @traitlets.validate("asked")
     def _check_asked(self, proposal: Any) -> str:
@@ -304,15 +352,42 @@ class CircuitView(LockedWidget, bundle="circuit"):
         return edited_circuit(self._model.graph, self.graph, top, self.switches)
 
     def _show_circuits(self) -> None:
+        known = [] if self._official_edges is None else [KNOWN]
+        names = [*known, *self._circuits, *self._runs]
         self.update(
             kept=[
-                KeptData(name=name, edges=len(edges)) for name, edges in self._circuits.items()
-            ]
+                KeptData(name=name, edges=len(kept) if isinstance(kept, list) else None)
+                for name, kept in self._circuits.items()
+            ],
+            comparable=names,
         )
+        if self.compare not in names:
+            self.update(compare="")
+        self._send_other()
+
+    def _send_other(self, _: object = None) -> None:
+        """Send the circuit that is compared with, if it is another one than was sent."""
+        with self._lock:
+            circuit = self._circuits.get(self.compare) or self._runs.get(self.compare)
+            graph, size = self._model.graph, None
+            if circuit is None:
+                scores = b""
+            elif isinstance(circuit, list):
+                flat = torch.zeros(graph.n_edges)
+                places = graph.flat_index(circuit).unique()
+                flat[places], size = 1, len(places)
+                scores = score_bytes(graph, graph.split(flat))
+            else:
+                scores = score_bytes(graph, circuit)
+            self.update(other=scores, other_size=size)
+
+    def _may_be_kept(self, name: str) -> bool:
+        taken = name == KNOWN or name in self._runs
+        return 0 < len(name) <= LONGEST_NAME and not taken
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         match content:
-            case {"type": "keep", "name": str(name)} if 0 < len(name.strip()) <= LONGEST_NAME:
+            case {"type": "keep", "name": str(name)} if self._may_be_kept(name.strip()):
                 self.keep(name)
             case {"type": "forget", "name": str(name)} if name in self._circuits:
                 self.forget(name)
@@ -338,6 +413,13 @@ class CircuitView(LockedWidget, bundle="circuit"):
     def __repr__(self) -> str:
         state = "scores shown" if self.scores else "no scores yet"
         return f"CircuitView({self._model.n_edges:,} edges, {state})"
+
+
+def _require_edges(model: PatchableModel, edges: Iterable[Edge]) -> None:
+    try:
+        model.graph.flat_index(edges)
+    except ArgumentError as error:
+        raise ArgumentError("circuit", "edges of this model", error.got) from None
 
 
 def _check_count(argument: str, count: int | None, most: int) -> None:

@@ -116,8 +116,9 @@ export function createCanvases(nodes: HTMLElement): Canvases {
         layout,
         scene.scores,
         scene.shades,
+        ...scene.ramp,
         palette,
-        scene.compare,
+        scene.circuit.reference,
         left,
         window.devicePixelRatio,
       ];

@@ -33,7 +33,6 @@ export interface Details {
     target: Target | null;
     edges: readonly number[];
     pinned: boolean;
-    compare: boolean;
     /** Of each edge whether it was switched by hand: -1 off, 1 on; null: none was. */
     changes: Int8Array | null;
   }): void;
@@ -53,10 +52,10 @@ export interface Details {
 
 export interface DetailsEvents {
   /** Keep a node or an edge of this name in view. */
-  pin(name: string): void;
-  unpin(): void;
+  pin: (name: string) => void;
+  unpin: () => void;
   /** Switch a node or an edge on or off. */
-  toggle(name: string): void;
+  toggle: (name: string) => void;
 }
 
 /** The list beside the picture. */
@@ -129,10 +128,10 @@ export function createDetails(events: DetailsEvents): Details {
         ),
       );
     },
-    show({ graph, circuit, scores, target, edges, pinned, compare, changes }) {
+    show({ graph, circuit, scores, target, edges, pinned, changes }) {
       if (!target) {
         head("The circuit", "", false, false);
-        setText(words, `${inWords(graph, circuit, compare)} ${HINT}`);
+        setText(words, `${inWords(graph, circuit)} ${HINT}`);
         lists.replaceChildren();
         return;
       }
@@ -148,12 +147,16 @@ export function createDetails(events: DetailsEvents): Details {
         : "";
       setText(words, describeBox(box) + at);
       const row = (edge: number, other: number, port: Port): HTMLElement => {
-        const verdict = compare ? verdictOn(graph, circuit, edge) : null;
+        const verdict = verdictOn(circuit, edge);
         const off = changes?.[edge] === -1;
         const idle = verdict !== "miss" && !off && !circuit.carrying[edge];
         const tag = changes?.[edge] ? (off ? "off" : "on") : (verdict ?? "");
         const score = formatScore(scores[edge]!);
-        const toEdge = link(score, edgeName(graph, edge), `Edge ${edgeName(graph, edge)}, ${score}`);
+        const toEdge = link(
+          score,
+          edgeName(graph, edge),
+          `Edge ${edgeName(graph, edge)}, ${score}`,
+        );
         toEdge.classList.add("spc-score");
         return h(
           "li",
@@ -210,7 +213,6 @@ export function edgesOf(
   graph: Graph,
   circuit: Circuit,
   target: Target,
-  compare: boolean,
   off: Uint32Array,
 ): number[] {
   const touches = (edge: number): boolean =>
@@ -223,12 +225,12 @@ export function edgesOf(
     if (touches(edge)) edges.push(edge);
   }
   edges.push(...off.filter(touches));
-  if (compare) edges.push(...circuit.misses.filter((edge) => touches(edge) && !off.includes(edge)));
+  edges.push(...circuit.misses.filter((edge) => touches(edge) && !off.includes(edge)));
   return edges;
 }
 
 /** The circuit in a sentence or two. */
-export function inWords(graph: Graph, circuit: Circuit, compare: boolean): string {
+export function inWords(graph: Graph, circuit: Circuit): string {
   if (circuit.order.length === 0) {
     return `${counted(graph.nEdges, "edge")} between ${counted(graph.nSpots, "node")}.`;
   }
@@ -240,10 +242,10 @@ export function inWords(graph: Graph, circuit: Circuit, compare: boolean): strin
   if (idle > 0) {
     sentences.push(`${counted(idle, "edge")} ${idle === 1 ? "lies" : "lie"} on no path.`);
   }
-  if (compare) {
-    const known = circuit.hits + circuit.misses.length;
+  if (circuit.reference) {
+    const all = circuit.hits + circuit.misses.length;
     sentences.push(
-      `${formatCount(circuit.hits)} of the ${counted(known, "edge")} of the known circuit found.`,
+      `${formatCount(circuit.hits)} of the ${counted(all, "edge")} of the other circuit are in it.`,
     );
   }
   return sentences.join(" ");

@@ -1,12 +1,13 @@
-import { PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
+import { KNOWN, PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
 import { h, setText } from "../shared/dom";
 import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
-import { CARRYING_DASH, SWITCH_DASHES } from "./strokes";
+import { CARRYING_DASH, SWITCH_DASHES, type Ramp } from "./strokes";
 
 export interface LegendState {
   hasScores: boolean;
-  strongest: number;
+  /** The values of the lightest and of the darkest shade. */
+  ramp: Ramp;
   hasNegative: boolean;
   /** Whether the shades show in how many runs an edge is, instead of its score. */
   frequencies: boolean;
@@ -22,6 +23,8 @@ export interface LegendState {
   on: number;
   /** Edges of each verdict; null: nothing is compared. */
   verdicts: Record<Verdict, number> | null;
+  /** The circuit that is compared with. */
+  compare: string;
   auroc: number | null;
 }
 
@@ -36,7 +39,8 @@ export function createLegend(): Legend {
   const highest = h("span", {});
   const bar = h("span", { class: "spc-ramp", "aria-hidden": "true" });
   const measure = h("span", {});
-  const scale = h("li", { class: "spc-key" }, measure, lowest, bar, highest);
+  const between = h("span", {});
+  const scale = h("li", { class: "spc-key" }, measure, lowest, bar, highest, between);
   const verdicts = (Object.keys(VERDICT_LABELS) as Verdict[]).map((verdict) => {
     const count = h("b", { class: "spc-count" });
     const text = h("span", {}, VERDICT_LABELS[verdict]);
@@ -47,7 +51,7 @@ export function createLegend(): Legend {
       text,
       count,
     );
-    return { verdict, item, count };
+    return { verdict, item, text, count };
   });
   const switched = (["off", "on"] as const).map((way) => {
     const count = h("b", { class: "spc-count" });
@@ -99,10 +103,15 @@ export function createLegend(): Legend {
       const signed = state.hasNegative && !state.frequencies;
       setText(measure, state.frequencies ? "In how many runs" : "Score");
       bar.classList.toggle("spc-ramp-signed", signed);
-      setText(lowest, state.frequencies ? "none" : signed ? formatScore(-state.strongest) : "0");
-      setText(highest, state.frequencies ? "all" : formatScore(state.strongest));
-      for (const { verdict, item, count } of verdicts) {
+      const [weakest, strongest] = state.ramp;
+      const low = signed ? `−${formatScore(strongest)}` : formatScore(weakest);
+      setText(lowest, state.frequencies ? "none" : low);
+      setText(highest, state.frequencies ? "all" : formatScore(strongest));
+      setText(between, signed ? `from ±${formatScore(weakest)}` : "");
+      const labels = state.compare === KNOWN ? VERDICT_LABELS : besides(state.compare);
+      for (const { verdict, item, text, count } of verdicts) {
         item.hidden = compared === null;
+        setText(text, labels[verdict]);
         setText(count, compared ? formatCount(compared[verdict]) : "");
       }
       for (const { way, item, count } of switched) {
@@ -116,6 +125,14 @@ export function createLegend(): Legend {
       auroc.hidden = state.auroc === null;
       setText(score, state.auroc === null ? "" : state.auroc.toFixed(3));
     },
+  };
+}
+
+function besides(name: string): Record<Verdict, string> {
+  return {
+    hit: "Hits: in both",
+    miss: `Misses: only in ${name}`,
+    extra: "Extras: only here",
   };
 }
 

@@ -27,7 +27,7 @@ export interface Nodes {
   /** Puts the boxes of the shown spots in their places. */
   place(layout: Layout): void;
   /** Shows which nodes belong to the circuit. */
-  mark(circuit: Circuit, compare: boolean): void;
+  mark(circuit: Circuit): void;
   /** Shows what the circuit means for each node in its name. Slower: not for every frame. */
   name(circuit: Circuit): void;
   /** Shows which nodes are pinned, found by the search, and linked with the one in view. */
@@ -142,13 +142,13 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
       if (next.shown[current] !== 1) makeCurrent(next.shown.indexOf(1));
       else makeCurrent(current);
     },
-    mark(circuit, compare) {
+    mark(circuit) {
       buttons.forEach((button, spot) => {
         const state = circuit.alive[spot]
           ? "alive"
           : circuit.degree[spot]
             ? "idle"
-            : compare && circuit.missed[spot]
+            : circuit.missed[spot]
               ? "missed"
               : "out";
         if (button.dataset.state !== state) button.dataset.state = state;
@@ -196,7 +196,9 @@ export function labelsOf(graph: Graph, layout: Layout, letterWidth: number): str
     head: [({ name }) => name, ({ name }) => name.slice(1), ({ head }) => String(head ?? 0)],
     shared: [({ head }) => `KV ${head ?? 0}`, () => "KV"],
     attention: [({ name }) => `${name} (all heads)`, ({ name }) => name],
+    mid: [({ name }) => name, ({ block }) => `Mid ${block}`],
     mlp: [({ name }) => name, ({ block }) => `M${block}`, () => "M"],
+    post: [({ name }) => name, ({ block }) => `Post ${block}`],
   };
   const spots = Array.from({ length: graph.nSpots }, (_, spot) => spot);
   const fitting = new Map<Kind, (box: BoxData) => string>();

@@ -62,7 +62,7 @@ export function nextSwitch(
   included: Uint8Array,
   name: string,
 ): string {
-  const last = switches.findLast((text) => text.slice(1) === name);
+  const last = switches.filter((text) => text.slice(1) === name).at(-1);
   if (last !== undefined && !last.startsWith("=")) return `=${name}`;
   return `${names.edgesOf(name).some((edge) => included[edge] === 1) ? "-" : "+"}${name}`;
 }

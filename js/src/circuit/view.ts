@@ -1,5 +1,6 @@
 import { h, setText } from "../shared/dom";
 import { observe } from "../shared/observe";
+import { KNOWN } from "../generated/measures";
 import { hasKernel } from "../shared/kernel";
 import { topCircuit, shownSize, type Circuit } from "./top-circuit";
 import { createControls } from "./controls";
@@ -11,7 +12,7 @@ import { createLegend } from "./legend";
 import type { CircuitModel, CircuitTraits, Port } from "./model";
 import { createNames, edgeName } from "./names";
 import { createNodes } from "./nodes";
-import { isDrawn, isPlaced, type Scene } from "./draw-edges";
+import { isDrawn, isPlaced, rampOf, type Scene } from "./draw-edges";
 import { createPalette } from "./palette";
 import { createCanvases } from "./canvases";
 import { rankEdges, readScores } from "./ranking";
@@ -52,7 +53,6 @@ export function createView(
   const hasPorts = graph.data.destinations.some(({ port }) => port !== "");
 
   let scores: Float32Array = new Float32Array(0);
-  let strongest = 0;
   let hasNegative = false;
   /** For each edge the share of runs that it is in; empty: nothing is known of them. */
   let frequencies: Float32Array = new Float32Array(0);
@@ -60,7 +60,9 @@ export function createView(
   let cut = 0;
   /** The circuit that the slider cuts, and what is switched by hand. */
   let edit: Edited = edited(names, order, 0, []);
-  let circuit: Circuit = topCircuit(graph, order, 0);
+  let circuit: Circuit = topCircuit(graph, order, 0, null);
+  /** All edges by their importance in the circuit that is compared with; empty: there is none. */
+  let otherOrder: Uint32Array = new Uint32Array(0);
   const effects = new Effects();
   let layout: Layout | null = null;
   let available = 0;
@@ -106,7 +108,7 @@ export function createView(
     undo,
     redo,
     reset() {
-      rewrite([], [...model.get("undone"), ...model.get("switches").toReversed()]);
+      rewrite([], [...model.get("undone"), ...[...model.get("switches")].reverse()]);
     },
     keep(name) {
       save();
@@ -124,8 +126,9 @@ export function createView(
     onlyPaths: (on) => {
       change("only_paths", on);
     },
-    compare: (on) => {
-      change("compare", on);
+    compare: (name) => {
+      change("compare", name);
+      save();
     },
     search: (query) => {
       change("search", query);
@@ -208,7 +211,8 @@ export function createView(
   place.append(frame);
   frame.addEventListener("keydown", (event) => {
     const { target, key } = event;
-    if (event.altKey || event.ctrlKey || event.metaKey || target instanceof HTMLInputElement) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || target instanceof HTMLInputElement)
+      return;
     if (key === "x" || key === "X") toggle(model.get("pinned"));
     else if (key === "z") undo();
     else if (key === "y" || key === "Z") redo();
@@ -223,14 +227,23 @@ export function createView(
     edited: edit,
     scores,
     shades: showsFrequencies() ? frequencies : scores,
-    darkest: showsFrequencies() ? 1 : strongest,
+    ramp: showsFrequencies()
+      ? [0, 1]
+      : rampOf({ circuit, onlyPaths: model.get("only_paths") }, scores),
     palette: (colours ??= palette.read()),
     onlyPaths: model.get("only_paths"),
-    compare: comparing(),
     left: scroller.scrollLeft,
   });
   const showsFrequencies = (): boolean => frequencies.length > 0;
-  const comparing = (): boolean => known !== null && model.get("compare");
+  /** For each edge 1 if it is in the circuit that this one is compared with; null: with none. */
+  const reference = (): Uint8Array | null => {
+    const name = model.get("compare");
+    if (name === KNOWN) return graph.official;
+    if (name === "" || otherOrder.length === 0) return null;
+    const marks = new Uint8Array(graph.nEdges);
+    for (const edge of otherOrder.subarray(0, model.get("other_size") ?? cut)) marks[edge] = 1;
+    return marks;
+  };
 
   // Asked for in every frame, and slow with thousands of nodes.
   const found = remembered(
@@ -278,7 +291,7 @@ export function createView(
         const now = scene(layout);
         if (stage <= Stage.Picture) {
           picture.draw(now, layout !== before);
-          nodes.mark(circuit, now.compare);
+          nodes.mark(circuit);
           showLegend(now);
         }
         if (stage <= Stage.Focus) showFocus(now);
@@ -293,9 +306,9 @@ export function createView(
     scores = readScores(model.get("scores"));
     if (scores.length !== graph.nEdges) scores = new Float32Array(0);
     order = rankEdges(scores);
-    const [first] = order;
-    strongest = first === undefined ? 0 : Math.abs(scores[first] ?? 0);
     hasNegative = scores.some((score) => score < 0);
+    const other = readScores(model.get("other"));
+    otherOrder = rankEdges(other.length === graph.nEdges ? other : new Float32Array(0));
     frequencies = readScores(model.get("frequencies"));
     if (frequencies.length !== graph.nEdges) frequencies = new Float32Array(0);
   };
@@ -305,7 +318,7 @@ export function createView(
     const training = model.get("training_edges");
     cut = shownSize(chosen, training, known, order.length);
     edit = edited(names, order, cut, model.get("switches"));
-    circuit = topCircuit(graph, edit.order, edit.size);
+    circuit = topCircuit(graph, edit.order, edit.size, reference());
     setText(
       empty,
       order.length === 0
@@ -321,7 +334,10 @@ export function createView(
       hasScores: order.length > 0,
       follows: training === null ? null : chosen === null,
       onlyPaths: model.get("only_paths"),
-      compare: known === null ? null : model.get("compare"),
+      leftOut: circuit.size - circuit.nCarrying,
+      compare: model.get("compare"),
+      comparable: model.get("comparable"),
+      noOthers: hasKernel(place) ? "" : `Another circuit ${NEEDS_KERNEL}`,
       search: model.get("search"),
       found: query === "" ? null : found().spots.length,
     });
@@ -343,7 +359,7 @@ export function createView(
   const showLegend = (now: Scene): void => {
     legend.show({
       hasScores: order.length > 0,
-      strongest,
+      ramp: now.ramp,
       hasNegative,
       frequencies: showsFrequencies(),
       hasPorts,
@@ -352,7 +368,8 @@ export function createView(
       carries: circuit.moves.length > 0,
       off: edit.off.length,
       on: edit.changes?.reduce((sum, one) => sum + Math.max(0, one), 0) ?? 0,
-      verdicts: now.compare
+      compare: model.get("compare"),
+      verdicts: circuit.reference
         ? {
             hit: circuit.hits,
             miss: circuit.misses.length,
@@ -368,7 +385,7 @@ export function createView(
       return new Uint8Array(graph.nSpots).fill(1);
     }
     const wanted = circuit.alive.slice();
-    if (comparing()) circuit.missed.forEach((one, spot) => (wanted[spot] ||= one));
+    circuit.missed.forEach((one, spot) => (wanted[spot] ||= one));
     const kept = pinned();
     if (kept) wanted[kept.spot] = 1;
     const pinnedEdge = names.edge(model.get("pinned"));
@@ -381,7 +398,7 @@ export function createView(
   const showFocus = (now: Scene): void => {
     const edge = targetEdge();
     const shown = pointed === null && edge !== null ? pinned() : target();
-    const edges = shown ? edgesOf(graph, circuit, shown, now.compare, edit.off) : [];
+    const edges = shown ? edgesOf(graph, circuit, shown, edit.off) : [];
     const drawn = edges.filter((each) => isDrawn(now, each));
     const ends = [...drawn, ...(edge === null ? [] : [edge])].flatMap((each) => [
       graph.from[each] ?? 0,
@@ -398,7 +415,6 @@ export function createView(
         target: shown,
         edges,
         pinned: shown !== null && shown.spot === pinned()?.spot,
-        compare: now.compare,
         changes: edit.changes,
       });
     } else {
@@ -464,7 +480,7 @@ export function createView(
     timer = undefined;
     nodes.name(circuit);
     const shares = showsFrequencies() ? frequencies : null;
-    table.show(graph, circuit, scores, shares, comparing(), edit.off);
+    table.show(graph, circuit, scores, shares, edit.off);
     save();
   };
   const save = (): void => {
@@ -515,8 +531,9 @@ export function createView(
       signal,
     );
   };
-  on(Stage.Scores, "scores", "frequencies");
-  on(Stage.Circuit, "n_edges", "training_edges", "auroc", "only_paths", "compare");
+  on(Stage.Scores, "scores", "frequencies", "other");
+  on(Stage.Circuit, "n_edges", "training_edges", "auroc", "only_paths");
+  on(Stage.Circuit, "compare", "comparable", "other_size");
   on(Stage.Circuit, "search", "switches");
   on(Stage.Focus, "undone", "kept");
   observe(

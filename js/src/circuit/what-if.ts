@@ -4,10 +4,10 @@ import type { KeptData } from "./model";
 
 /** What a person asks for. */
 export interface WhatIfEvents {
-  undo(): void;
-  redo(): void;
-  reset(): void;
-  keep(name: string): void;
+  undo: () => void;
+  redo: () => void;
+  reset: () => void;
+  keep: (name: string) => void;
 }
 
 export interface WhatIfState {
@@ -88,7 +88,9 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
       ({ unkept } = state);
       setAttribute(keep, "title", unkept || false);
       showKeep();
-      const names = state.kept.map((one) => `${one.name} (${counted(one.edges, "edge")})`);
+      const names = state.kept.map(({ name: of, edges }) =>
+        edges === null ? of : `${of} (${counted(edges, "edge")})`,
+      );
       setText(told, unkept || (names.length > 0 ? `Kept: ${names.join(", ")}` : ""));
     },
   };

@@ -68,8 +68,8 @@ export function plainModel(shape: Shape): GraphData {
   const sources = [0];
   const destinations: DestinationData[] = [];
   const modules: ModuleData[] = [];
-  const addModule = (rows: DestinationData[], moves: boolean, nSources: number): void => {
-    modules.push({ first: destinations.length, rows: rows.length, sources: nSources, moves });
+  const addModule = (rows: DestinationData[], nSources: number): void => {
+    modules.push({ first: destinations.length, rows: rows.length, sources: [0, nSources] });
     destinations.push(...rows);
   };
   let layer = 0;
@@ -86,30 +86,33 @@ export function plainModel(shape: Shape): GraphData {
         name: `A${block}.${head}.${port}`,
         box: firstBox + head,
         port,
-        feeds: [before + head, before + head + 1],
+        feeds: [{ sources: [before + head, before + head + 1], moves: port !== "Q" }],
       }));
-      addModule(rows, port !== "Q", before);
+      addModule(rows, before);
     }
     if (!mlp) continue;
     if (!parallel) layer += 1;
     boxes.push({ name: `MLP ${block}`, kind: "mlp", block, head: null, layer });
     const self = sources.length;
     addModule(
-      [{ name: `MLP ${block}`, box: boxes.length - 1, port: "", feeds: [self, self + 1] }],
-      false,
+      [
+        {
+          name: `MLP ${block}`,
+          box: boxes.length - 1,
+          port: "",
+          feeds: [{ sources: [self, self + 1], moves: false }],
+        },
+      ],
       parallel ? before : self,
     );
     sources.push(boxes.length - 1);
   }
   boxes.push({ name: "Resid End", kind: "end", block: blocks - 1, head: null, layer: layer + 1 });
-  addModule(
-    [{ name: "Resid End", box: boxes.length - 1, port: "", feeds: [0, 0] }],
-    false,
-    sources.length,
-  );
+  addModule([{ name: "Resid End", box: boxes.length - 1, port: "", feeds: [] }], sources.length);
   return {
     boxes,
     sources,
+    inputs: [0, 1],
     destinations,
     modules,
     positions,

@@ -127,14 +127,16 @@ export interface View {
 export function openCircuit(traits: Partial<CircuitTraits> = {}): View {
   const model = new FakeModel<CircuitTraits>({
     graph: SMALL,
-    no_picture: "",
     scores: null,
     frequencies: null,
     training_edges: null,
     auroc: null,
     n_edges: null,
     only_paths: false,
-    compare: true,
+    compare: "",
+    comparable: [],
+    other: null,
+    other_size: null,
     search: "",
     pinned: "",
     switches: [],

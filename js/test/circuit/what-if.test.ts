@@ -45,7 +45,7 @@ function pointAt(view: View, name: string): { clientX: number; clientY: number }
   const graph = readGraph(SMALL);
   const layout = layOut(graph, new Uint8Array(graph.nSpots).fill(1), 700);
   const curve = curveOf(graph, layout, edgeNamed(graph, name));
-  const [from = 0, to = 0] = [curve.length - 8, curve.length - 2];
+  const [from, to] = [curve.length - 8, curve.length - 2];
   const middle = (axis: number): number =>
     ((curve[from + axis] ?? 0) +
       3 * (curve[from + 2 + axis] ?? 0) +
@@ -145,7 +145,7 @@ describe("what a switch changes", () => {
     enter(view.control("Number of edges"), "3");
     settle();
     expect(view.text(".spc-effect")).toContain("(+0.300)");
-    view.model.set("scores", scoresOf(SMALL, CIRCUIT.toReversed()));
+    view.model.set("scores", scoresOf(SMALL, [...CIRCUIT].reverse()));
     settle();
     expect(view.text(".spc-effect")).toBe("1 switch: KL … → …");
   });
