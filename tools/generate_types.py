@@ -42,7 +42,13 @@ from ipywidgets import Widget  # noqa: E402
 
 import sp_widget  # noqa: E402
 import sp_widget.widget  # noqa: E402
-from sp_widget.report import circuit_layout, draw_circuit, edge_routes, top_circuit  # noqa: E402
+from sp_widget.report import (  # noqa: E402
+    circuit_layout,
+    draw_circuit,
+    edge_routes,
+    groups,
+    top_circuit,
+)
 from sp_widget.session import state  # noqa: E402
 from sp_widget.widget import circuit, panel  # noqa: E402
 
@@ -95,6 +101,11 @@ MEASURES: Mapping[str, Any] = {
     "DEFAULT_SIZE": top_circuit.DEFAULT_SIZE,
     "VERDICT_LABELS": top_circuit.VERDICT_LABELS,
     "KNOWN": circuit.KNOWN,
+    "GROUP_COLOURS": groups.GROUP_COLOURS,
+    "GROUP_DASHES": groups.GROUP_DASHES,
+    "GROUP_PADDING": groups.PADDING,
+    "LONGEST_NAME": groups.LONGEST_NAME,
+    "LONGEST_NOTE": groups.LONGEST_NOTE,
 }
 """What both pictures of a circuit are drawn with."""
 

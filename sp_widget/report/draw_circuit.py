@@ -26,6 +26,7 @@ from sp_widget.report.drawing import (
     write,
 )
 from sp_widget.report.edge_routes import Point, port_height, port_x, route
+from sp_widget.report.groups import GROUP_COLOURS, GROUP_DASHES, NodeGroup, Outline, outlines
 from sp_widget.report.top_circuit import VERDICT_LABELS, TopCircuit, TopEdge, Verdict
 
 MOST_DRAWN = 400
@@ -79,7 +80,13 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
-def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout) -> None:
+def draw_circuit(
+    axes: Any,
+    data: GraphData,
+    circuit: TopCircuit,
+    layout: Layout,
+    groups: Sequence[NodeGroup] = (),
+) -> None:
     """Draw into axes whose units are those of the layout, downwards from the upper left corner."""
     _draw_labels(axes, data, layout)
     included = [each for each in circuit.edges if each.verdict != "miss"]
@@ -101,6 +108,8 @@ def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout
     touched = {
         s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
     }
+    for outline in outlines(data, layout, groups):
+        _draw_outline(axes, outline, groups[outline.group].name)
     for spot, box in layout.boxes.items():
         state: NodeState = "alive" if spot in alive else "idle" if spot in touched else "out"
         _draw_box(axes, data["boxes"][spot[1]], box, layout.box_height, state)
@@ -195,6 +204,26 @@ def _draw_edge(
             capstyle="butt",
         )
     )
+
+
+def _draw_outline(axes: Any, outline: Outline, name: str) -> None:
+    colour = GROUP_COLOURS[outline.group % len(GROUP_COLOURS)]
+    axes.add_patch(
+        FancyBboxPatch(
+            (outline.left, outline.top),
+            outline.width,
+            outline.height,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor=mixed(colour, 0.12, GROUND),
+            edgecolor=colour,
+            linewidth=line_width(1.6),
+            linestyle=GROUP_DASHES[outline.group % len(GROUP_DASHES)],
+        )
+    )
+    if outline.named:
+        ground = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.0}
+        at = outline.left, outline.top - 2
+        write(axes, *at, name, 9.5, color=TEXT, va="bottom", bbox=ground)
 
 
 def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeState) -> None:

@@ -25,6 +25,7 @@ from sp_widget.report.drawing import (
     without_frame,
     write,
 )
+from sp_widget.report.groups import NodeGroup
 from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
 from sp_widget.report.top_circuit import TopCircuit
@@ -43,6 +44,7 @@ def page(
     data: GraphData,
     circuit: TopCircuit,
     tables: Mapping[str, Rows],
+    groups: Sequence[NodeGroup],
 ) -> Figure:
     """Return the figure of some parts, from top to bottom: title, chart, circuit, tables."""
     layout = place_circuit(data, circuit, PAGE_WIDTH - 2 * EDGE)
@@ -88,7 +90,7 @@ def page(
             write(sheet, EDGE, top + 12, words, 13, bold=True, color=TEXT)
             drawn = axes(EDGE, at + LEGEND, layout.width, layout.height)
             without_frame(drawn, layout.width, layout.height, downwards=True)
-            draw_circuit(drawn, data, circuit, layout)
+            draw_circuit(drawn, data, circuit, layout, groups)
             handles = legend_of(circuit, ported=any(d["port"] for d in data["destinations"]))
             draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))
         else:

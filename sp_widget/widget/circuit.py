@@ -22,6 +22,13 @@ from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import GraphData, graph_data, score_bytes
 from sp_widget.report.edited_circuit import check_switch, edges_of, edited_circuit
+from sp_widget.report.groups import (
+    LONGEST_NAME,
+    GroupData,
+    NodeGroup,
+    check_groups,
+    groups_from_data,
+)
 from sp_widget.report.top_circuit import DEFAULT_SIZE
 from sp_widget.types import AblationType, PatchType
 from sp_widget.widget.circuit_effects import (
@@ -39,9 +46,6 @@ KNOWN = "Known circuit"
 """The name by which `official_edges` are compared with."""
 OTHER = "Other circuit"
 """That of the argument `compare`."""
-LONGEST_NAME = 80
-"""Letters in the name of a circuit."""
-
 Circuit: TypeAlias = list[Edge] | PruneScores
 """A circuit that another is compared with: its edges; or scores, from which one of the same size is
 cut."""
@@ -72,6 +76,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         dataloader: prompts to measure on what a circuit loses; see `measure_on`.
         compare: a circuit to compare with, which `circuits` then has as "Other circuit": scores, or
             edges or their names. Others can be added with `keep`.
+        groups: nodes that are gathered under a name; see `node_groups`.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -113,6 +118,10 @@ class CircuitView(LockedWidget, bundle="circuit"):
     asked = traitlets.Unicode("").tag(sync=True, browser=True)
     """The edge of which a person wants to know what switching it alone does."""
     measured = traitlets.Dict(NOT_MEASURED).tag(sync=True, holds=MeasuredData)
+    groups = traitlets.List(traitlets.Dict()).tag(
+        sync=True, browser=True, holds=list[GroupData]
+    )
+    """Nodes that a person gathered under a name; `node_groups` in code."""
     kept = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[KeptData])
     """The circuits in `circuits`."""
 
@@ -127,6 +136,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         frequencies: Mapping[str, Tensor] | None = None,
         dataloader: PromptDataLoader | None = None,
         compare: Mapping[str, Tensor] | Iterable[Edge | str] | None = None,
+        groups: Sequence[NodeGroup] = (),
     ) -> None:
         if not isinstance(model, PatchableModel):
             raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
@@ -149,6 +159,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         if compare is not None:
             self.keep(OTHER, compare)
             self.compare = OTHER
+        self.node_groups = list(groups)
         if dataloader is not None:
             self.measure_on(dataloader)
         self.on_msg(self._handle_message)
@@ -213,6 +224,21 @@ class CircuitView(LockedWidget, bundle="circuit"):
         if circuit is None:
             return []
         return self._model.graph.edges_at(order[circuit[order]].tolist())
+
+    @property
+    def node_groups(self) -> list[NodeGroup]:
+        """Nodes gathered under a name, as they are outlined; a person in the view may change them.
+
+        Setting them raises `ArgumentError` for names that nodes of this model do not have, and for
+        a node in two groups.
+        """
+        with self._lock:
+            return groups_from_data(self.graph, self.groups)
+
+    @node_groups.setter
+    def node_groups(self, groups: Sequence[NodeGroup]) -> None:
+        checked = check_groups(self.graph, groups)
+        self.update(groups=[group.data for group in checked])
 
     @property
     def circuits(self) -> dict[str, Circuit]:
@@ -302,6 +328,10 @@ class CircuitView(LockedWidget, bundle="circuit"):
             _, name = check_switch(switch)
             edges_of(self._model.graph, self.graph, name)
         return switches
+
+    @traitlets.validate("groups")
+    def _check_groups(self, proposal: Any) -> list[GroupData]:
+        return [group.data for group in groups_from_data(self.graph, proposal["value"])]
 
     @traitlets.validate("compare")
     def _check_compare(self, proposal: Any) -> str:

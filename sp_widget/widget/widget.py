@@ -24,7 +24,7 @@ from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.config_text import config_to_json
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.run_files import folder_of
+from sp_widget.methods.run_files import folder_of, in_file
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
@@ -34,7 +34,7 @@ from sp_widget.session.threads import Threads, check_threads
 from sp_widget.types import PatchType
 from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
-from sp_widget.widget.as_code import names_in_notebook
+from sp_widget.widget.as_code import groups_as_code, names_in_notebook
 from sp_widget.widget.beginning import Beginning
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
@@ -46,6 +46,7 @@ from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption, Tab, in_order
 from sp_widget.widget.panel_requests import PanelRequests
 from sp_widget.widget.probe_files import (
+    PANEL,
     PanelFile,
     RunEntry,
     holds_panel,
@@ -227,6 +228,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.panel.update(responsive=responsiveness_note())
         self._requests.listen()
         self._session.subscribe(self._publisher.wake)
+        # What a person makes of the circuit is kept as soon as it is made.
+        self.circuit.observe(lambda _: self._publisher.wake(), ["groups", "kept"])
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
         self._session.subscribe(self._background.look)
@@ -481,6 +484,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
             n_edges=n_edges,
             title=methods.of(self._beginning.config).title if title is None else title,
+            groups=self.circuit.node_groups,
         )
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -629,6 +633,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """
         data = (self._model, self._dataloader, self._validation_dataloader)
         try:
+            if saved is not None:
+                with in_file(PANEL):
+                    self.circuit.node_groups = list(saved.groups)
+                    for each, edges in saved.circuits.items():
+                        self.circuit.keep(each, edges)
             for entry in () if saved is None else saved.runs:
                 run = read_run(folder / entry.folder, *data)
                 if run is not None:
@@ -674,6 +683,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             method=methods.of(config).name,
             parameters=config_to_json(config),
             save_as=self.panel.save_as,
+            groups=tuple(self.circuit.node_groups),
+            circuits={
+                name: sorted(map(str, circuit))
+                for name, circuit in self.circuit.circuits.items()
+                if isinstance(circuit, list)
+            },
             official_edges=None if official is None else sorted(map(str, official)),
             runs=tuple(
                 RunEntry(
@@ -696,7 +711,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self._validation_dataloader,
             scores="prune_scores" if self.panel.save_as_problem else self.panel.save_as.strip(),
         )
-        return run.as_code(snapshot, names)
+        return run.as_code(snapshot, names) + groups_as_code(self.circuit.node_groups, names)
 
     def _show_code(self) -> None:
         self.panel.show_code(self.as_code())

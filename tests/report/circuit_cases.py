@@ -7,6 +7,7 @@ has them; whether the live view has the same is for `js/test/circuit/layout.test
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sp_widget.graph.node_graph import NodeGraph
 from sp_widget.report.circuit_data import GraphData, structure
 from sp_widget.report.circuit_layout import Layout, Spot, lay_out
 from sp_widget.report.edge_routes import route
+from sp_widget.report.groups import NodeGroup, outlines
 
 PATH = Path(__file__).parents[1] / "fixtures/circuit_view/cases.json"
 CASES: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
@@ -100,6 +102,14 @@ def pinned(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def outlined(case: dict[str, Any]) -> list[list[Any]]:
+    """Return the outlines of a case's groups as they are now."""
+    _, data = graph_of(case["model"])
+    layout = lay_out(data, shown_spots(case, data), case["width"])
+    groups = [NodeGroup(**group) for group in case["groups"]]
+    return [list(astuple(outline)) for outline in outlines(data, layout, groups)]
+
+
 def graph_data_of(case: dict[str, Any]) -> GraphData:
     """Return what the browser is told of the graph of a path case."""
     positions, shape = case["graph"]["positions"], case["graph"]
@@ -118,9 +128,13 @@ def main() -> None:
         case["graph"] = graph_data_of(case)
     for case in CASES["layouts"]:
         case |= json.loads(json.dumps(pinned(case)), parse_float=lambda text: round(float(text), 3))
+    for case in CASES["outlines"]:
+        case["outlines"] = json.loads(
+            json.dumps(outlined(case)), parse_float=lambda text: round(float(text), 3)
+        )
     parts = ",\n".join(
         f' "{name}": [\n' + ",\n".join(f"  {json.dumps(case)}" for case in CASES[name]) + "\n ]"
-        for name in ("paths", "switches", "layouts")
+        for name in ("paths", "switches", "outlines", "layouts")
     )
     ranking = json.dumps(CASES["ranking"])
     PATH.write_text(f'{{\n "ranking": {ranking},\n{parts}\n}}\n', encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.circuit_meter import CircuitMeter
 from sp_widget.widget.circuit import CircuitView
+from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.session.watching import PATIENCE
 
 N_EDGES = 20
@@ -132,3 +134,57 @@ def test_without_prompts_the_view_says_what_is_missing(model: PatchableModel) ->
     view.switches = ["-A0.0"]
     assert "dataloader" in view.measured["note"]
     view.close()
+
+
+def test_two_circuits_are_compared_by_edges_or_by_scores(model: PatchableModel) -> None:
+    scores = torch.arange(model.n_edges).float()
+    other = [str(edge) for edge in model.graph.edges_at([0, 5, 7])]
+    view = CircuitView(
+        model, [model.graph.edges_at([3])[0]], prune_scores=model.graph.split(scores), compare=other
+    )
+    assert (view.compare, view.other_size) == ("Other circuit", 3)
+    sent_scores = torch.frombuffer(bytearray(view.other), dtype=torch.float32)
+    assert sent_scores.nonzero().flatten().tolist() == [0, 5, 7]
+    assert view.comparable == ["Known circuit", "Other circuit"]
+
+    view.keep("seed 2", model.graph.split(-scores))
+    view.show_runs({"Run 1": model.graph.split(scores)})
+    sent(view, compare="seed 2")
+    assert torch.frombuffer(bytearray(view.other), dtype=torch.float32).equal(-scores)
+    assert view.other_size is None
+    sent(view, compare="Run 1")
+    assert view.other == view.scores
+    view.show_runs({})
+    assert (view.compare, view.other) == ("", b"")
+    with pytest.raises(ArgumentError, match="name"):
+        view.keep("Known circuit")
+    with pytest.raises(traitlets.TraitError, match="compare"):
+        view.compare = "Run 1"
+    view.close()
+
+
+def test_groups_of_nodes_are_in_the_view_in_pictures_and_in_code(
+    make_probe: Callable[..., SubnetworkProbingWidget], tmp_path: Path
+) -> None:
+    probe = make_probe()
+    groups = [sp.NodeGroup("movers", ["A1.0", "A1.2"], "copy it"), sp.NodeGroup("rest", ["A0.1"])]
+    sent(probe.circuit, groups=[group.data for group in groups])
+    assert probe.circuit.node_groups == groups
+    sent(probe.circuit, groups=[{"name": "x", "nodes": ["A9.9"], "note": ""}])
+    assert probe.circuit.node_groups == groups
+    assert "groups = [\n    sp.NodeGroup('movers', ['A1.0', 'A1.2'], 'copy it'),\n" in probe.as_code()
+
+    probe.start()
+    probe.wait(PATIENCE)
+    probe.circuit.keep("mine", [str(edge) for edge in list(probe._model.edges)[:3]])
+    picture = probe.snapshot(n_edges=9)
+    words = [text.get_text() for axes in picture.figure().axes for text in axes.texts]
+    # Above its nodes, and in the tables.
+    assert words.count("movers") == 2
+
+    probe.save(tmp_path / "kept")
+    loaded = SubnetworkProbingWidget.load(tmp_path / "kept", probe._model, probe._dataloader)
+    assert loaded.circuit.node_groups == groups
+    kept = loaded.circuit.circuits
+    assert {str(edge) for edge in kept["mine"]} == set(map(str, probe.circuit.circuits["mine"]))
+    loaded.close()

@@ -36,7 +36,7 @@ export interface Canvases {
 }
 
 /** Three layers: the density of weak edges, the strong edges, and those of the node in view. */
-export function createCanvases(nodes: HTMLElement): Canvases {
+export function createCanvases(groups: HTMLElement, nodes: HTMLElement): Canvases {
   const canvas = (name: string): HTMLCanvasElement =>
     h("canvas", { class: `spc-canvas ${name}`, "aria-hidden": "true" });
   const behind = canvas("spc-behind");
@@ -46,7 +46,7 @@ export function createCanvases(nodes: HTMLElement): Canvases {
   const columns = h("div", { class: "spc-column-labels", "aria-hidden": "true" });
   // As wide as what is in view, and always there: a wide picture would be slow to draw as a whole.
   const canvases = h("div", { class: "spc-canvases" }, behind, front, over);
-  const element = h("div", { class: "spc-picture" }, rows, columns, canvases, nodes);
+  const element = h("div", { class: "spc-picture" }, rows, columns, canvases, groups, nodes);
   const density = new Density();
   let densityStale = false;
   /** All that the strong edges as they are drawn depend on. */

@@ -14,7 +14,8 @@ import {
   spotName,
   type Graph,
 } from "./graph";
-import type { Port } from "./model";
+import { createGathering } from "./gathering";
+import type { GroupData, Port } from "./model";
 import { edgeName } from "./names";
 import type { Target } from "./search";
 
@@ -35,6 +36,7 @@ export interface Details {
     pinned: boolean;
     /** Of each edge whether it was switched by hand: -1 off, 1 on; null: none was. */
     changes: Int8Array | null;
+    groups: readonly GroupData[];
   }): void;
   /** Shows one edge. */
   showEdge(shown: {
@@ -56,14 +58,18 @@ export interface DetailsEvents {
   unpin: () => void;
   /** Switch a node or an edge on or off. */
   toggle: (name: string) => void;
+  /** Put a node into a group; empty: into none. */
+  gather: (node: string, group: string) => void;
+  annotate: (group: string, note: string) => void;
 }
 
 /** The list beside the picture. */
-export function createDetails(events: DetailsEvents): Details {
+export function createDetails(prefix: string, events: DetailsEvents): Details {
   const title = h("span", { class: "spc-details-title" });
   const words = h("p", { class: "spc-words" });
   const release = h("button", { type: "button", class: "spc-button", hidden: true }, "Unpin");
   const toggle = h("button", { type: "button", class: "spc-button", title: "X" });
+  const gathering = createGathering(prefix, events);
   let name = "";
   const lists = h("div", { class: "spc-lists" });
   const element = h(
@@ -71,6 +77,7 @@ export function createDetails(events: DetailsEvents): Details {
     { class: "spc-details", role: "region", "aria-label": "Node or edge in view", tabindex: "0" },
     h("div", { class: "spc-details-head" }, title, toggle, release),
     words,
+    gathering.element,
     lists,
   );
   release.addEventListener("click", events.unpin);
@@ -116,6 +123,7 @@ export function createDetails(events: DetailsEvents): Details {
         isIn ? (circuit.carrying[edge] ? "on a path" : "on no path") : "not in the circuit",
       ];
       setText(words, parts.join(", "));
+      gathering.show(null, []);
       const end = (label: string, spot: number): HTMLElement =>
         h("li", { class: "spc-row" }, label, link(boxAt(graph, spot).name, spotName(graph, spot)));
       lists.replaceChildren(
@@ -128,11 +136,21 @@ export function createDetails(events: DetailsEvents): Details {
         ),
       );
     },
-    show({ graph, circuit, scores, target, edges, pinned, changes }) {
+    show({ graph, circuit, scores, target, edges, pinned, changes, groups }) {
+      // A group has its nodes at all token positions; the last one is where the logits count.
+      const at = (node: string): string =>
+        graph.data.positions ? `${graph.nPositions - 1}:${node}` : node;
       if (!target) {
         head("The circuit", "", false, false);
         setText(words, `${inWords(graph, circuit)} ${HINT}`);
-        lists.replaceChildren();
+        gathering.show(null, groups);
+        lists.replaceChildren(
+          ...groups.flatMap((group) => [
+            h("p", { class: "spc-heading" }, group.name),
+            ...(group.note ? [h("p", { class: "spc-note" }, group.note)] : []),
+            h("p", { class: "spc-members" }, ...group.nodes.map((node) => link(node, at(node)))),
+          ]),
+        );
         return;
       }
       const box = boxAt(graph, target.spot);
@@ -142,10 +160,11 @@ export function createDetails(events: DetailsEvents): Details {
         circuit.degree[target.spot]! > 0,
         pinned,
       );
-      const at = graph.data.positions
+      const place = graph.data.positions
         ? `, position ${positionName(graph, positionOf(graph, target.spot))}`
         : "";
-      setText(words, describeBox(box) + at);
+      setText(words, describeBox(box) + place);
+      gathering.show(pinned ? box.name : null, groups);
       const row = (edge: number, other: number, port: Port): HTMLElement => {
         const verdict = verdictOn(circuit, edge);
         const off = changes?.[edge] === -1;

@@ -240,5 +240,5 @@ export function drawPorts(
   context.stroke();
   if (!layout.lettered) return;
   context.fillStyle = palette.text;
-  for (const { port, x, y } of places) context.fillText(port, x, y + height / 2 + 0.5);
+  for (const { port, x, y } of places) context.fillText(port, x, y + height / 2 + 1.5);
 }

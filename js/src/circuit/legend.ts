@@ -99,7 +99,7 @@ export function createLegend(): Legend {
     show(state) {
       const compared = state.verdicts;
       element.hidden = !state.hasScores;
-      scale.hidden = compared !== null;
+      scale.hidden = compared !== null || (state.ramp[1] === 0 && !state.frequencies);
       const signed = state.hasNegative && !state.frequencies;
       setText(measure, state.frequencies ? "In how many runs" : "Score");
       bar.classList.toggle("spc-ramp-signed", signed);

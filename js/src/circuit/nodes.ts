@@ -5,7 +5,7 @@ import { h, setAttribute, setText } from "../shared/dom";
 import type { Circuit } from "./top-circuit";
 import { boxAt, describeBox, positionName, positionOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
-import type { BoxData, Kind } from "./model";
+import type { BoxData, GroupData, Kind } from "./model";
 import { counted } from "./format";
 
 /** What a person does with a node; null: nothing any more. */
@@ -29,7 +29,7 @@ export interface Nodes {
   /** Shows which nodes belong to the circuit. */
   mark(circuit: Circuit): void;
   /** Shows what the circuit means for each node in its name. Slower: not for every frame. */
-  name(circuit: Circuit): void;
+  name(circuit: Circuit, groups: readonly GroupData[]): void;
   /** Shows which nodes are pinned, found by the search, and linked with the one in view. */
   highlight(
     pinned: number | null,
@@ -154,9 +154,12 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
         if (button.dataset.state !== state) button.dataset.state = state;
       });
     },
-    name(circuit) {
+    name(circuit, groups) {
       buttons.forEach((button, spot) => {
-        if (!button.hidden) setAttribute(button, "aria-label", nameOf(graph, circuit, spot));
+        if (button.hidden) return;
+        const group = groups.find(({ nodes }) => nodes.includes(boxAt(graph, spot).name));
+        const among = group ? `, in the group ${group.name}` : "";
+        setAttribute(button, "aria-label", nameOf(graph, circuit, spot) + among);
       });
     },
     highlight(pinned, found, linked) {

@@ -7,6 +7,7 @@ import { createControls } from "./controls";
 import { createDetails, edgesOf } from "./details";
 import { circuitKey, Effects } from "./effects";
 import { readGraph, spotName } from "./graph";
+import { createGroups, regrouped } from "./groups";
 import { layOut, withEnds, type Layout } from "./layout";
 import { createLegend } from "./legend";
 import type { CircuitModel, CircuitTraits, Port } from "./model";
@@ -27,7 +28,7 @@ const LATER = 200;
 /** Milliseconds that the pointer rests on an edge before its effect is asked for. */
 const REST = 350;
 
-const NEEDS_KERNEL = "needs a kernel: run the cell again";
+const NEEDS_KERNEL = "needs a kernel";
 
 /** What has to be done anew, from the first to the last; each includes those after it. */
 enum Stage {
@@ -172,13 +173,25 @@ export function createView(
     },
     escape: unpin,
   });
-  const picture = createCanvases(nodes.element);
-  const details = createDetails({
+  const groups = createGroups();
+  const picture = createCanvases(groups.element, nodes.element);
+  const details = createDetails(prefix, {
     pin(name) {
       change("pinned", name);
     },
     unpin,
     toggle,
+    gather(node, name) {
+      model.set("groups", regrouped(model.get("groups"), node, name));
+      saving = true;
+      save();
+    },
+    annotate(name, note) {
+      const noted = model.get("groups").map((one) => (one.name === name ? { ...one, note } : one));
+      model.set("groups", noted);
+      saving = true;
+      save();
+    },
   });
   const legend = createLegend();
   const table = createTable(() => {
@@ -292,6 +305,7 @@ export function createView(
         if (stage <= Stage.Picture) {
           picture.draw(now, layout !== before);
           nodes.mark(circuit);
+          groups.show(graph, layout, model.get("groups"));
           showLegend(now);
         }
         if (stage <= Stage.Focus) showFocus(now);
@@ -416,6 +430,7 @@ export function createView(
         edges,
         pinned: shown !== null && shown.spot === pinned()?.spot,
         changes: edit.changes,
+        groups: model.get("groups"),
       });
     } else {
       details.showEdge({
@@ -478,7 +493,7 @@ export function createView(
   };
   const catchUp = (): void => {
     timer = undefined;
-    nodes.name(circuit);
+    nodes.name(circuit, model.get("groups"));
     const shares = showsFrequencies() ? frequencies : null;
     table.show(graph, circuit, scores, shares, edit.off);
     save();
@@ -532,10 +547,19 @@ export function createView(
     );
   };
   on(Stage.Scores, "scores", "frequencies", "other");
-  on(Stage.Circuit, "n_edges", "training_edges", "auroc", "only_paths");
-  on(Stage.Circuit, "compare", "comparable", "other_size");
-  on(Stage.Circuit, "search", "switches");
-  on(Stage.Focus, "undone", "kept");
+  on(
+    Stage.Circuit,
+    "n_edges",
+    "training_edges",
+    "auroc",
+    "only_paths",
+    "compare",
+    "comparable",
+    "other_size",
+    "search",
+    "switches",
+  );
+  on(Stage.Layout, "pinned", "groups", "undone", "kept");
   observe(
     model,
     ["measured"],
@@ -545,7 +569,6 @@ export function createView(
     },
     signal,
   );
-  on(Stage.Layout, "pinned");
 }
 
 /** A function of a text that is computed only when the text has changed. */

@@ -80,6 +80,14 @@ export type MeasuredData = {
   note: string;
 };
 
+/** A group as the browser has it. */
+export type GroupData = {
+  name: string;
+  /** By their names: `A9.6` also where each token position has its own. */
+  nodes: string[];
+  note: string;
+};
+
 /** A circuit that is kept under a name. */
 export type KeptData = {
   name: string;
@@ -138,6 +146,8 @@ export type CircuitTraits = {
   /** The edge of which a person wants to know what switching it alone does. */
   asked: string;
   measured: MeasuredData;
+  /** Nodes that a person gathered under a name; `node_groups` in code. */
+  groups: GroupData[];
   /** The circuits in `circuits`. */
   kept: KeptData[];
 };

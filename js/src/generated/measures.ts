@@ -53,3 +53,13 @@ export const DEFAULT_SIZE = 50;
 export const VERDICT_LABELS = { "hit": "Hits: known and in the circuit", "miss": "Misses: known, not in the circuit", "extra": "Extras: in the circuit, not known" } as const;
 
 export const KNOWN = "Known circuit" as const;
+
+export const GROUP_COLOURS = ["#8e5bbf", "#2a9d8f", "#d1495b", "#b8860b", "#3a7ca5", "#937341"] as const;
+
+export const GROUP_DASHES = ["solid", "dashed", "dotted"] as const;
+
+export const GROUP_PADDING = 4;
+
+export const LONGEST_NAME = 80;
+
+export const LONGEST_NOTE = 2000;

@@ -3,6 +3,7 @@ import { readGraph, type Graph } from "../../src/circuit/graph";
 import type {
   BoxData,
   DestinationData,
+  GroupData,
   GraphData,
   ModuleData,
   Port,
@@ -42,6 +43,16 @@ export const SWITCH_CASES = cases.switches as unknown as {
   circuit: string[];
   switches: string[];
   result: string[];
+}[];
+
+/** Where the saved picture has the outlines of groups. */
+export const OUTLINE_CASES = cases.outlines as unknown as {
+  name: string;
+  model: Shape;
+  width: number;
+  shown: string[] | null;
+  groups: GroupData[];
+  outlines: [number, number, number, number, number, boolean][];
 }[];
 
 /** The graph of a layout case: a plain one by its shape, or that of a path case. */

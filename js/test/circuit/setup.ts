@@ -152,6 +152,7 @@ export function openCircuit(traits: Partial<CircuitTraits> = {}): View {
       note: "",
     },
     kept: [],
+    groups: [],
     ...traits,
   });
   return openView(model);
