@@ -246,7 +246,7 @@ class _Stack:
 
 
 def _stack(data: GraphData, blocks: Sequence[Block], visible: Collection[int]) -> _Stack:
-    level = 0.0
+    level, raised = 0.0, False
     lines: list[dict[Kind, float]] = []
     mlps: dict[int, float] = {}
     labels: dict[int, float] = {}
@@ -256,7 +256,9 @@ def _stack(data: GraphData, blocks: Sequence[Block], visible: Collection[int]) -
         lines.append({})
         if not kinds and "mlp" not in shown and "post" not in shown:
             continue
-        level += 1
+        # Above the MLP of the block below, where that stands higher than its row.
+        level += 1 if kinds or not raised else 1 + RAISED / 2
+        raised = False
         for step, kind in enumerate(kinds):
             level += LINE_STEP if step else 0.0
             lines[number][kind] = level
@@ -268,7 +270,8 @@ def _stack(data: GraphData, blocks: Sequence[Block], visible: Collection[int]) -
             layers = {kind: data["boxes"][members[0]]["layer"] for kind, members in block.items()}
             # Where both read the same, they stand side by side.
             beside = not kinds or streams or layers["mlp"] == layers.get("head")
-            mlps[number] = level + (0.0 if beside else RAISED)
+            raised = not beside
+            mlps[number] = level + (RAISED if raised else 0.0)
         if "post" in shown:
             level += LINE_STEP if kinds or "mlp" in shown else 0.0
             lines[number]["post"] = level

@@ -220,10 +220,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
     def edges(self) -> list[Edge]:
         """The edges of the circuit in view, switches included, the most important first."""
         with self._lock:
-            circuit, order = self._edited(), self._order()
-        if circuit is None:
-            return []
-        return self._model.graph.edges_at(order[circuit[order]].tolist())
+            return self._edges(self._size, self.switches)
 
     @property
     def node_groups(self) -> list[NodeGroup]:
@@ -304,7 +301,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         with self._lock:
             if not (self.switches or self.asked):
                 return None
-            circuit, unedited = self._edited(), self._top()
+            circuit, unedited = self._edited(self._size, self.switches), self._top(self._size)
             if circuit is None or unedited is None:
                 return None
             other = None
@@ -367,19 +364,25 @@ class CircuitView(LockedWidget, bundle="circuit"):
         scores = torch.frombuffer(bytearray(self.scores), dtype=torch.float32)
         return scores.abs().argsort(descending=True, stable=True)
 
-    def _top(self) -> Bool[Tensor, " edges"] | None:
-        """The circuit that the slider cuts; `None`: there are no scores."""
+    def _top(self, size: int) -> Bool[Tensor, " edges"] | None:
+        """The circuit that a slider cuts; `None`: there are no scores."""
         if not self.scores:
             return None
         circuit = torch.zeros(self._model.n_edges, dtype=torch.bool)
-        circuit[self._order()[: self._size]] = True
+        circuit[self._order()[:size]] = True
         return circuit
 
-    def _edited(self) -> Bool[Tensor, " edges"] | None:
-        top = self._top()
-        if top is None:
-            return None
-        return edited_circuit(self._model.graph, self.graph, top, self.switches)
+    def _edited(self, size: int, switches: Sequence[str]) -> Bool[Tensor, " edges"] | None:
+        top = self._top(size)
+        return top if top is None else edited_circuit(self._model.graph, self.graph, top, switches)
+
+    def _edges(self, size: int, switches: Sequence[str]) -> list[Edge]:
+        """The edges of a circuit, the most important first."""
+        circuit = self._edited(size, switches)
+        if circuit is None:
+            return []
+        order = self._order()
+        return self._model.graph.edges_at(order[circuit[order]].tolist())
 
     def _show_circuits(self) -> None:
         known = [] if self._official_edges is None else [KNOWN]
@@ -411,18 +414,23 @@ class CircuitView(LockedWidget, bundle="circuit"):
                 scores = score_bytes(graph, circuit)
             self.update(other=scores, other_size=size)
 
-    def _may_be_kept(self, name: str) -> bool:
-        taken = name == KNOWN or name in self._runs
-        return 0 < len(name) <= LONGEST_NAME and not taken
-
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
-        match content:
-            case {"type": "keep", "name": str(name)} if self._may_be_kept(name.strip()):
-                self.keep(name)
-            case {"type": "forget", "name": str(name)} if name in self._circuits:
-                self.forget(name)
-            case _:
-                self.drop("a message that it does not know", content)
+        try:
+            match content:
+                case {
+                    "type": "keep",
+                    "name": str(name),
+                    "size": int(size),
+                    "switches": list(switches),
+                } if self.scores:
+                    if not 0 <= size <= self._model.n_edges:
+                        raise ArgumentError("size", "a number of edges", size)
+                    with self._lock:
+                        self.keep(name, self._edges(size, switches))
+                case _:
+                    self.drop("a message that it does not know", content)
+        except ArgumentError as error:
+            self.drop(f"a message with a bad {error.argument}", content)
 
     def _frequency_bytes(self, frequencies: Mapping[str, Tensor] | None) -> bytes:
         if frequencies is None:

@@ -94,10 +94,11 @@ def test_an_edited_circuit_is_kept_and_can_be_evaluated(
     view: CircuitView, model: PatchableModel, prompts: PromptDataLoader
 ) -> None:
     weakest, strongest = view.edges[-1], view.edges[0]
-    view.switches = [f"-{strongest}"]
-    data = {"method": "custom", "content": {"type": "keep", "name": " without it "}}
+    # What is kept stands in the message: a change of traits may arrive behind it.
+    switches = [f"-{strongest}"]
+    content = {"type": "keep", "name": " without it ", "size": N_EDGES, "switches": switches}
+    data = {"method": "custom", "content": content}
     view._handle_msg({"content": {"data": data}, "buffers": []})
-    view.switches = []
     kept = view.circuits["without it"]
     assert (len(kept), kept[-1]) == (N_EDGES - 1, weakest)
     assert strongest not in kept

@@ -75,9 +75,8 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
   const element = h(
     "div",
     { class: "spc-details", role: "region", "aria-label": "Node or edge in view", tabindex: "0" },
-    h("div", { class: "spc-details-head" }, title, toggle, release),
+    h("div", { class: "spc-details-head" }, title, gathering.element, toggle, release),
     words,
-    gathering.element,
     lists,
   );
   release.addEventListener("click", events.unpin);

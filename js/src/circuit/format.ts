@@ -13,6 +13,6 @@ export function formatScore(score: number): string {
 }
 
 /** `1 edge`, `12 edges`. */
-export function counted(count: number, one: string, plural = "s"): string {
-  return `${formatCount(count)} ${one}${count === 1 ? "" : plural}`;
+export function counted(count: number, one: string): string {
+  return `${formatCount(count)} ${one}${count === 1 ? "" : "s"}`;
 }

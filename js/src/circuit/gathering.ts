@@ -17,27 +17,33 @@ export function createGathering(
   },
 ): Gathering {
   const known = h("datalist", { id: `${prefix}-groups` });
-  const field = (label: string, most: number): HTMLInputElement =>
+  const made = (label: string, most: number): HTMLInputElement =>
     h("input", {
       type: "text",
       class: "spc-input",
       "aria-label": label,
-      placeholder: label.toLowerCase(),
+      placeholder: label.split(" ")[0]?.toLowerCase() ?? "",
       maxlength: String(most),
       autocomplete: "off",
     });
-  const group = field("Group", LONGEST_NAME);
+  const group = made("Group", LONGEST_NAME);
   group.setAttribute("list", known.id);
-  const note = field("Note on the group", LONGEST_NOTE);
+  const note = made("Note on the group", LONGEST_NOTE);
   let node = "";
   let present = "";
-  group.addEventListener("change", () => {
+  const gather = (): void => {
     const name = group.value.trim();
     if (name !== present) events.gather(node, name);
-  });
-  note.addEventListener("change", () => {
+  };
+  const annotate = (): void => {
     events.annotate(present, note.value.trim());
-  });
+  };
+  for (const [field, commit] of [[group, gather] as const, [note, annotate] as const]) {
+    field.addEventListener("change", commit);
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") commit();
+    });
+  }
   const element = h("div", { class: "spc-gathering", hidden: true }, group, note, known);
   return {
     element,

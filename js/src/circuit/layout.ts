@@ -216,11 +216,14 @@ function stackLines(
   has: (block: Block, kind: Kind) => boolean,
 ): Stack {
   let level = 0;
+  let raised = false;
   const stacked = blocks.map((block) => {
     const kinds = LINES.filter((kind) => has(block, kind));
     const [hasMlp, hasPost] = [has(block, "mlp"), has(block, "post")];
     if (kinds.length === 0 && !hasMlp && !hasPost) return { lines: new Map(), mlp: 0, label: 0 };
-    level += 1;
+    // Above the MLP of the block below, where that stands higher than its row.
+    level += kinds.length > 0 || !raised ? 1 : 1 + RAISED / 2;
+    raised = false;
     const lines = new Map<Kind, number>();
     kinds.forEach((kind, i) => {
       if (i > 0) level += LINE_STEP;
@@ -234,6 +237,7 @@ function stackLines(
       kinds.length === 0 ||
       streams ||
       layerOf(graph, block, "mlp") === layerOf(graph, block, "head");
+    raised = hasMlp && !beside;
     const mlp = level + (beside ? 0 : RAISED);
     if (hasPost) {
       if (kinds.length > 0 || hasMlp) level += LINE_STEP;

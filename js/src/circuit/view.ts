@@ -112,8 +112,8 @@ export function createView(
       rewrite([], [...model.get("undone"), ...[...model.get("switches")].reverse()]);
     },
     keep(name) {
-      save();
-      model.send({ type: "keep", name });
+      // With what it is of: a change of traits may still wait for its turn, a message never does.
+      model.send({ type: "keep", name, size: cut, switches: model.get("switches") });
     },
   });
   const unpin = (): void => {

@@ -29,14 +29,15 @@ export interface WhatIf {
 
 /** The row that is there while anything is switched by hand. */
 export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
-  const button = (label: string, key: string, press: () => void): HTMLButtonElement => {
-    const made = h("button", { type: "button", class: "spc-button", title: key }, label);
+  const button = (label: string, sign: string, press: () => void): HTMLButtonElement => {
+    const attributes = { type: "button", class: "spc-button", "aria-label": label, title: label };
+    const made = h("button", attributes, sign);
     made.addEventListener("click", press);
     return made;
   };
-  const undo = button("Undo", "Z", events.undo);
-  const redo = button("Redo", "Y", events.redo);
-  const reset = button("Reset", "To the slider's circuit", events.reset);
+  const undo = button("Undo (Z)", "↶", events.undo);
+  const redo = button("Redo (Y)", "↷", events.redo);
+  const reset = button("Reset to the slider’s circuit", "Reset", events.reset);
   const effect = h("span", { class: "spc-effect", role: "status" });
   const name = h("input", {
     type: "text",
@@ -66,6 +67,7 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
   name.addEventListener("keydown", (event) => {
     if (event.key === "Enter") tryKeep();
   });
+  const keeping = h("span", { class: "spc-keep" }, name, keep, told);
   const element = h(
     "div",
     { class: "spc-what-if", role: "group", "aria-label": "What if" },
@@ -73,8 +75,7 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
     redo,
     reset,
     effect,
-    h("span", { class: "spc-keep" }, name, keep),
-    told,
+    keeping,
   );
   return {
     element,
@@ -83,8 +84,8 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
       undo.disabled = state.switches === 0;
       redo.disabled = state.undone === 0;
       reset.disabled = state.switches === 0;
-      const what = state.note || state.effect;
-      setText(effect, state.switches ? `${counted(state.switches, "switch", "es")}: ${what}` : "");
+      setText(effect, state.switches ? state.note || state.effect : "");
+      keeping.hidden = state.switches === 0;
       ({ unkept } = state);
       setAttribute(keep, "title", unkept || false);
       showKeep();

@@ -29,7 +29,9 @@ function open(traits: Partial<CircuitTraits> = {}): View {
 
 function button(view: View, label: string): HTMLButtonElement {
   const found = [...view.el.querySelectorAll("button")].find(
-    ({ textContent, hidden }) => textContent === label && !hidden,
+    (each) =>
+      !each.hidden &&
+      [each.textContent, each.getAttribute("aria-label")?.split(" ")[0]].includes(label),
   );
   if (!found) throw new Error(`There is no button ${label}.`);
   return found;
@@ -133,27 +135,27 @@ describe("a switch", () => {
 describe("what a switch changes", () => {
   it("is measured by the kernel, … until it is", () => {
     const view = open({ switches: ["-A1.1"] });
-    expect(view.text(".spc-effect")).toBe("1 switch: KL … → …");
+    expect(view.text(".spc-effect")).toBe("KL … → …");
     measured(view, { key: "3 -A1.1", circuit: 0.5 });
-    expect(view.text(".spc-effect")).toBe("1 switch: KL … → 0.500");
+    expect(view.text(".spc-effect")).toBe("KL … → 0.500");
     measured(view, { key: "3 -A1.1", circuit: 0.5, unedited: 0.2 });
-    expect(view.text(".spc-effect")).toBe("1 switch: KL 0.200 → 0.500 (+0.300)");
+    expect(view.text(".spc-effect")).toBe("KL 0.200 → 0.500 (+0.300)");
     // Of another circuit nothing is known, until it comes back.
     enter(view.control("Number of edges"), "4");
     settle();
-    expect(view.text(".spc-effect")).toBe("1 switch: KL … → …");
+    expect(view.text(".spc-effect")).toBe("KL … → …");
     enter(view.control("Number of edges"), "3");
     settle();
     expect(view.text(".spc-effect")).toContain("(+0.300)");
     view.model.set("scores", scoresOf(SMALL, [...CIRCUIT].reverse()));
     settle();
-    expect(view.text(".spc-effect")).toBe("1 switch: KL … → …");
+    expect(view.text(".spc-effect")).toBe("KL … → …");
   });
 
   it("is not there with other scores, for want of prompts, or without a kernel", () => {
     const view = open({ switches: ["-A1.1"] });
     measured(view, { note: "No prompts to measure on." });
-    expect(view.text(".spc-effect")).toBe("1 switch: No prompts to measure on.");
+    expect(view.text(".spc-effect")).toBe("No prompts to measure on.");
     view.el.classList.add("jupyter-widgets-disconnected");
     press(view.node("A0.0"), "x");
     settle();
@@ -168,7 +170,12 @@ describe("what a switch changes", () => {
     expect(button(view, "Keep").disabled).toBe(true);
     enter(view.control("Name of the circuit"), " no A1.1 ");
     button(view, "Keep").click();
-    expect(view.model.send).toHaveBeenCalledWith({ type: "keep", name: "no A1.1" });
+    expect(view.model.send).toHaveBeenCalledWith({
+      type: "keep",
+      name: "no A1.1",
+      size: 3,
+      switches: ["-A1.1"],
+    });
     view.model.set("kept", [{ name: "no A1.1", edges: 1 }]);
     settle();
     expect(view.text(".spc-told")).toBe("Kept: no A1.1 (1 edge)");
