@@ -87,7 +87,7 @@ class CircuitMeter:
     def _prepared(self) -> Sequence[PreparedBatch]:
         if not self._batches:
             side: Side = "clean" if self._patch_type is PatchType.TREE_PATCH else "corrupt"
-            n_batches = -(-self._n_prompts // self._dataloader.batch_size)
+            n_batches = -(-self._n_prompts // (self._dataloader.batch_size or 1))
             self._batches = list(
                 islice(
                     prepare_batches(

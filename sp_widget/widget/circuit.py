@@ -117,10 +117,8 @@ class CircuitView(LockedWidget, bundle="circuit"):
     """Switches that were taken back; the last of them is made again first."""
     asked = traitlets.Unicode("").tag(sync=True, browser=True)
     """The edge of which a person wants to know what switching it alone does."""
-    measured = traitlets.Dict(NOT_MEASURED).tag(sync=True, holds=MeasuredData)
-    groups = traitlets.List(traitlets.Dict()).tag(
-        sync=True, browser=True, holds=list[GroupData]
-    )
+    measured = traitlets.Dict(dict(NOT_MEASURED)).tag(sync=True, holds=MeasuredData)
+    groups = traitlets.List(traitlets.Dict()).tag(sync=True, browser=True, holds=list[GroupData])
     """Nodes that a person gathered under a name; `node_groups` in code."""
     kept = traitlets.List(traitlets.Dict()).tag(sync=True, holds=list[KeptData])
     """The circuits in `circuits`."""
@@ -143,11 +141,12 @@ class CircuitView(LockedWidget, bundle="circuit"):
         _check_count("n_edges", n_edges, model.n_edges)
         self._model = model
         self._official_edges = None if official_edges is None else frozenset(official_edges)
+        self._data = graph_data(model, self._official_edges, seq_labels)
         self._circuits: dict[str, Circuit] = {}
         self._runs: dict[str, Circuit] = {}
         self._effects = CircuitEffects(self)
         super().__init__(
-            graph=graph_data(model, self._official_edges, seq_labels),
+            graph=dict(self._data),
             n_edges=n_edges,
             frequencies=self._frequency_bytes(frequencies),
             **({} if prune_scores is None else self._shown(prune_scores)),
@@ -207,9 +206,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         In the background, as soon as anything is switched or asked for. Arguments and errors are
         those of `run_circuits`.
         """
-        self._effects.measure_with(
-            CircuitMeter(self._model, dataloader, ablation_type, patch_type)
-        )
+        self._effects.measure_with(CircuitMeter(self._model, dataloader, ablation_type, patch_type))
 
     @property
     def effects(self) -> CircuitEffects:
@@ -230,11 +227,11 @@ class CircuitView(LockedWidget, bundle="circuit"):
         a node in two groups.
         """
         with self._lock:
-            return groups_from_data(self.graph, self.groups)
+            return groups_from_data(self._data, self.groups)
 
     @node_groups.setter
     def node_groups(self, groups: Sequence[NodeGroup]) -> None:
-        checked = check_groups(self.graph, groups)
+        checked = check_groups(self._data, groups)
         self.update(groups=[group.data for group in checked])
 
     @property
@@ -306,7 +303,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
                 return None
             other = None
             if self.asked:
-                edge = edges_of(self._model.graph, self.graph, self.asked)
+                edge = edges_of(self._model.graph, self._data, self.asked)
                 other = circuit ^ edge
             # As `js/src/circuit/what-if.ts` writes it.
             key = " ".join([str(self._size), *self.switches])
@@ -323,12 +320,12 @@ class CircuitView(LockedWidget, bundle="circuit"):
         switches: list[str] = proposal["value"]
         for switch in switches:
             _, name = check_switch(switch)
-            edges_of(self._model.graph, self.graph, name)
+            edges_of(self._model.graph, self._data, name)
         return switches
 
     @traitlets.validate("groups")
     def _check_groups(self, proposal: Any) -> list[GroupData]:
-        return [group.data for group in groups_from_data(self.graph, proposal["value"])]
+        return [group.data for group in groups_from_data(self._data, proposal["value"])]
 
     @traitlets.validate("compare")
     def _check_compare(self, proposal: Any) -> str:
@@ -341,7 +338,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
     def _check_asked(self, proposal: Any) -> str:
         name: str = proposal["value"]
         if name:
-            edges_of(self._model.graph, self.graph, name)
+            edges_of(self._model.graph, self._data, name)
         return name
 
     @traitlets.validate("n_edges")
@@ -374,7 +371,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
     def _edited(self, size: int, switches: Sequence[str]) -> Bool[Tensor, " edges"] | None:
         top = self._top(size)
-        return top if top is None else edited_circuit(self._model.graph, self.graph, top, switches)
+        return top if top is None else edited_circuit(self._model.graph, self._data, top, switches)
 
     def _edges(self, size: int, switches: Sequence[str]) -> list[Edge]:
         """The edges of a circuit, the most important first."""

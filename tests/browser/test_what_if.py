@@ -14,6 +14,9 @@ from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 
+BESIDE_THE_OUTPUT = 432
+"""Pixels of the window that JupyterLab needs for itself."""
+
 EFFECT = re.compile(r"^KL [0-9.e-]+ → [0-9.e-]+ \([+−][0-9.e-]+\)$")
 
 
@@ -27,7 +30,9 @@ def test_a_person_asks_what_if_and_keeps_the_answer(
     circuit = panel.output.get_by_role("region", name="Circuit", exact=True)
     number = circuit.get_by_label("Number of edges")
     number.fill("40")
-    head = circuit.get_by_role("button", name=re.compile(r"^A[0-9]\.[0-9], .*edges? in the circuit"))
+    head = circuit.get_by_role(
+        "button", name=re.compile(r"^A[0-9]\.[0-9], .*edges? in the circuit")
+    )
     head.first.focus()
     page.keyboard.press("x")
     effect = circuit.locator(".spc-effect")
@@ -62,6 +67,9 @@ def test_a_person_asks_what_if_and_keeps_the_answer(
     circuit.get_by_label("Group", exact=True).fill("movers")
     circuit.get_by_label("Group", exact=True).press("Enter")
     expect(circuit.locator(".spc-group-name")).to_have_text("movers")
-    assert "movers" in notebook.evaluate("print(probe.circuit.node_groups)")
-    photograph(page, "groups-dark")
     assert violations(panel) == []
+    for width in (420, 1600):
+        page.set_viewport_size({"width": width + BESIDE_THE_OUTPUT, "height": 1100})
+        number.scroll_into_view_if_needed()
+        photograph(page, f"groups-{width}")
+    assert "movers" in notebook.evaluate("print(probe.circuit.node_groups)")

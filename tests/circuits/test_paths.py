@@ -18,7 +18,7 @@ from sp_widget.circuits.scores import top_edges
 from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph
-from sp_widget.graph.edge_graph import BlockShape, Graph
+from sp_widget.graph.edge_graph import BlockShape
 from sp_widget.graph.node_graph import NodeGraph
 from tests.model_kinds import bridge
 from tests.report.circuit_cases import path_graph

@@ -55,12 +55,14 @@ def test_an_outline_holds_its_own_nodes_and_no_others(case: dict[str, Any]) -> N
 )
 def test_what_are_no_groups_is_refused(groups: Any) -> None:
     _, data = graph_of({"blocks": 1, "heads": 2})
-    with pytest.raises(ArgumentError, match="^groups: "):
+    with pytest.raises(ArgumentError, match=r"^groups: "):
         check_groups(data, groups)
 
 
-@pytest.mark.parametrize("groups", ["a", [3], [{"name": "a"}], [{"name": 3, "nodes": [], "note": ""}]])
+@pytest.mark.parametrize(
+    "groups", ["a", [3], [{"name": "a"}], [{"name": 3, "nodes": [], "note": ""}]]
+)
 def test_plain_data_that_is_no_group_is_refused(groups: Any) -> None:
     _, data = graph_of({"blocks": 1, "heads": 2})
-    with pytest.raises(ArgumentError, match="^groups: "):
+    with pytest.raises(ArgumentError, match=r"^groups: "):
         groups_from_data(data, groups)

@@ -173,7 +173,9 @@ def test_groups_of_nodes_are_in_the_view_in_pictures_and_in_code(
     assert probe.circuit.node_groups == groups
     sent(probe.circuit, groups=[{"name": "x", "nodes": ["A9.9"], "note": ""}])
     assert probe.circuit.node_groups == groups
-    assert "groups = [\n    sp.NodeGroup('movers', ['A1.0', 'A1.2'], 'copy it'),\n" in probe.as_code()
+    assert (
+        "groups = [\n    sp.NodeGroup('movers', ['A1.0', 'A1.2'], 'copy it'),\n" in probe.as_code()
+    )
 
     probe.start()
     probe.wait(PATIENCE)
