@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
@@ -80,6 +82,10 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
+Arrow: TypeAlias = tuple[list[Point], tuple[float, float, float, float]]
+"""Its corners, and its colour with the opacity."""
+
+
 def draw_circuit(
     axes: Any,
     data: GraphData,
@@ -95,15 +101,24 @@ def draw_circuit(
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
     ramp = _ramp(circuit)
+    arrows: list[Arrow] = []
     ports: set[tuple[Spot, Port]] = set()
     for each in drawn:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
         points = route(layout, source, dest, port, shared, each.place)
-        _draw_edge(axes, each, points, port, ramp)
+        arrows.append(_draw_edge(axes, each, points, port, ramp))
         if port:
             ports.add((dest, port))
+    # All together: an artist for each takes as much memory as the line itself.
+    axes.add_collection(
+        PolyCollection(
+            [corners for corners, _ in arrows],
+            facecolors=[colour for _, colour in arrows],
+            linewidths=0,
+        )
+    )
     alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
     touched = {
         s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
@@ -170,7 +185,8 @@ def _weight(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
 
 def _draw_edge(
     axes: Any, each: TopEdge, points: Sequence[Point], port: Port, ramp: tuple[float, float]
-) -> None:
+) -> Arrow:
+    """Draw a line, and return the arrowhead at its end."""
     colour, width = _weight(each.score, ramp)
     dash = PORT_DASHES[port]
     if each.verdict:
@@ -186,14 +202,6 @@ def _draw_edge(
     x, y = points[-1]
     half = width / 2 + ARROW_WIDTH
     axes.add_patch(
-        Polygon(
-            [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)],
-            facecolor=colour,
-            linewidth=0,
-            alpha=alpha,
-        )
-    )
-    axes.add_patch(
         PathPatch(
             Path([*points[:-1], (x, y + ARROW_LENGTH)], codes),
             fill=False,
@@ -204,6 +212,8 @@ def _draw_edge(
             capstyle="butt",
         )
     )
+    corners = [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)]
+    return corners, to_rgba(colour, alpha)
 
 
 def _draw_outline(axes: Any, outline: Outline, name: str) -> None:
