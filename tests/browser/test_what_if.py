@@ -68,6 +68,7 @@ def test_a_person_asks_what_if_and_keeps_the_answer(
     circuit.get_by_label("Group", exact=True).press("Enter")
     expect(circuit.locator(".spc-group-name")).to_have_text("movers")
     assert violations(panel) == []
+    photograph(page, "groups-dark")
     for width in (420, 1600):
         page.set_viewport_size({"width": width + BESIDE_THE_OUTPUT, "height": 1100})
         number.scroll_into_view_if_needed()

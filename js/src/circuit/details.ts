@@ -89,6 +89,7 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
   });
   /** Shows what is in view, and whether a press switches it off. */
   const head = (text: string, inView: string, isIn: boolean, pinned: boolean): void => {
+    if (name !== inView) element.scrollTop = 0;
     name = inView;
     setText(title, text);
     // A press on it pins first: what is only pointed at is gone before the pointer arrives.
