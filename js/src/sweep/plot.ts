@@ -119,7 +119,9 @@ function drawing(
     }),
     svg("polyline", {
       class: "sps-front",
-      points: front.map(({ edges, value }) => `${x(edges).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
+      points: front
+        .map(({ edges, value }) => `${x(edges).toFixed(1)},${y(value).toFixed(1)}`)
+        .join(" "),
     }),
     ...dots.map(({ row, edges, value }) => {
       const dot = svg("circle", {
