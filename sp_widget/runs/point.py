@@ -78,10 +78,11 @@ def points_of(grid: Grid) -> list[Point]:
 
     Raises `ArgumentError` for an unknown method or field, and for a value that is not good for it.
     """
+    given: Sequence[Mapping[str, Any]]
     if isinstance(grid, Mapping):
         given = _combinations(grid)
     elif isinstance(grid, Sequence) and all(isinstance(each, Mapping) for each in grid):
-        given = list(grid)
+        given = grid
     else:
         raise ArgumentError("grid", "lists of values by field, or a list of points", grid)
     if not 0 < len(given) <= MOST_POINTS:

@@ -26,7 +26,7 @@ def run_in_folder(
     config: MethodConfig,
     validation_dataloader: PromptDataLoader | None = None,
     *,
-    after_step: Callable[[StepRecord], object] | None = None,
+    after_step: Callable[[StepRecord], None] | None = None,
 ) -> PruneScores:
     """Make the run of a config in a folder to its end, and return its scores.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
+from sp_widget.evaluation.model_factory import ModelFactory, check_factory
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.evaluation.stability import Executor
 from sp_widget.methods.config_text import value_to_json
@@ -24,7 +23,7 @@ from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.one_process import OneProcess
 from sp_widget.runs.point import POINT, SAMPLE, Grid, Point, points_of, read_point, write_point
 from sp_widget.runs.point_result import PointReader, PointResult, in_short
-from sp_widget.runs.sweep_worker import Job, ModelFactory
+from sp_widget.runs.sweep_worker import Job
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -264,7 +263,7 @@ def sweep(
     path = folder_of(folder).absolute()
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise ArgumentError("executor", "None, or something with a method submit", executor)
-    _check_factory(model_factory, imported=isinstance(executor, ProcessPoolExecutor | None))
+    check_factory("model_factory", model_factory, executor)
     if not is_whole_number(threads) or threads < 1:
         raise ArgumentError("threads", "a whole number of at least 1", threads)
     _add_points(path, points)
@@ -290,34 +289,6 @@ def _add_points(folder: Path, points: Sequence[Point]) -> None:
     for place, point in enumerate(points, max(places, default=-1) + 1):
         if not exists(folder / point.name / POINT):
             write_point(folder / point.name, point, place)
-
-
-def _check_factory(factory: object, *, imported: bool) -> None:
-    """Raise `ArgumentError` for what is no function, or cannot be imported where it must be."""
-    if not callable(factory):
-        raise ArgumentError("model_factory", "a function without arguments", factory)
-    function: Any = factory
-    while isinstance(function, partial):
-        function = function.func
-    if imported and not _can_be_imported(
-        function if hasattr(function, "__qualname__") else type(function)
-    ):
-        wanted = (
-            "a function that another process can import: put it into a file, such as study.py "
-            "beside the notebook, and import it from there; or give an executor that takes any "
-            "function, such as Dask's"
-        )
-        raise ArgumentError("model_factory", wanted, factory)
-
-
-def _can_be_imported(function: Any) -> bool:
-    """Return whether it is found in its module by its name; a cell is no module."""
-    found: Any = sys.modules.get(function.__module__)
-    if function.__module__ == "__main__" and not hasattr(found, "__file__"):
-        return False
-    for name in function.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is function
 
 
 def _require_none(errors: Sequence[BaseException], n_jobs: int) -> None:

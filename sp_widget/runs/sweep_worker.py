@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import torch
 
@@ -21,6 +20,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.evaluation.evaluate import evaluate
 from sp_widget.evaluation.evaluation import AREAS
+from sp_widget.evaluation.model_factory import Made, ModelFactory, made_by
 from sp_widget.evaluation.stability import bootstrap_sample
 from sp_widget.files import write_atomically
 from sp_widget.folder_lock import FolderLock
@@ -43,17 +43,6 @@ SWEEP_FORMAT = "sp_widget sweep 1"
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """Whether the sweep is cancelled: the folder may lie on another machine."""
-
-ModelFactory: TypeAlias = Callable[[], Any]
-"""Returns (model, dataloader), (model, dataloader, validation dataloader), or a `Task`."""
-
-
-class Made(NamedTuple):
-    """What the factory returned."""
-
-    model: PatchableModel
-    dataloader: PromptDataLoader
-    validation_dataloader: PromptDataLoader | None
 
 
 class CancelledError(BaseException):
@@ -89,8 +78,9 @@ class Job:
 
     def _make(self, folder: Path) -> None:
         self._check_wanted()
-        model, dataloader, validation = _made_for(self)
-        _check_same(Path(self.folder), Made(model, dataloader, validation))
+        made = made_by(self.model_factory, self.cancelled)
+        model, dataloader, validation = made
+        _check_same(Path(self.folder), made)
         config = self.point.config(model, dataloader)
         sample = self.point.bootstrap_sample
         prompts = dataloader if sample is None else bootstrap_sample(dataloader, sample)
@@ -153,37 +143,6 @@ def measured(
         **{name: float(areas[name]) for name in AREAS if not math.isnan(areas[name])},
         "curve": curve,
     }
-
-
-_here = threading.local()
-"""What the factory made for the last job of this thread: most jobs of a worker need the same."""
-
-
-def _made_for(job: Job) -> Made:
-    if getattr(_here, "cancelled", None) != job.cancelled:
-        # First away with the one before: two models may not fit.
-        _here.cancelled = _here.made = None
-        _here.made = _checked(job.model_factory())
-        _here.cancelled = job.cancelled
-    made: Made = _here.made
-    return made
-
-
-def _checked(given: Any) -> Made:
-    if hasattr(given, "train_loader"):
-        given = (given.model, given.train_loader, given.test_loader)
-    if isinstance(given, tuple) and len(given) == 2:
-        given = (*given, None)
-    kinds = (PatchableModel, PromptDataLoader, PromptDataLoader | None)
-    if (
-        not isinstance(given, tuple)
-        or len(given) != len(kinds)
-        or not all(map(isinstance, given, kinds))
-    ):
-        wanted = "a function that returns (patchable model, dataloader[, validation dataloader])"
-        got = tuple(map(type, given)) if isinstance(given, tuple) else type(given)
-        raise ArgumentError("model_factory", wanted, got)
-    return Made(*given)
 
 
 def _check_same(folder: Path, made: Made) -> None:
