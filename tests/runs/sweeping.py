@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +28,9 @@ Parts = tuple[PatchableModel, PromptDataLoader, PromptDataLoader]
 
 def small() -> Parts:
     """Return a model of two layers of attention, with prompts to train and to validate on."""
+    if METHOD.name not in methods.names():
+        # In a worker, where no fixture does it.
+        know_walk(pytest.MonkeyPatch())
     model = patchable_model(model_kinds.bridge("native-attention-only"))
     return model, model_kinds.dataloader(), model_kinds.dataloader(2, 4)
 
@@ -96,10 +100,11 @@ def processes_in(diary: Path) -> dict[int, list[int]]:
     return steps
 
 
-methods.register(
-    Method(name="walk", title="Walk", summary="For tests.", Config=WalkConfig, trainer=Walk)
-)
+METHOD = Method(name="walk", title="Walk", summary="For tests.", Config=WalkConfig, trainer=Walk)
 
-# A checkpoint after every step, as after steps that take longer than ten seconds.
-keeper.SHARE = 1e9
-keeper.RunKeeper.__init__.__kwdefaults__["seconds_between"] = 0.0
+
+def know_walk(patch: pytest.MonkeyPatch) -> None:
+    """Register the method, and write a checkpoint after every step, as after one of ten seconds."""
+    patch.setitem(methods._ADDED, METHOD.name, METHOD)
+    patch.setattr(keeper, "SHARE", 1e9)
+    patch.setitem(keeper.RunKeeper.__init__.__kwdefaults__, "seconds_between", 0.0)

@@ -27,6 +27,11 @@ from tests.runs.sweeping import the_same
 GRID = {"method": ["random", "walk"], "seed": [0, 1]}
 
 
+@pytest.fixture(autouse=True)
+def _walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeping.know_walk(monkeypatch)
+
+
 @pytest.fixture
 def here() -> Iterator[ThreadPoolExecutor]:
     """Another thread of this process."""

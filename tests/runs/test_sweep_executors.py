@@ -24,6 +24,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with POSI
 STEPS = WalkConfig().steps
 
 
+@pytest.fixture(autouse=True)
+def _walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeping.know_walk(monkeypatch)
+
+
 def deadly_grid(diary: Path, n_points: int = 3) -> list[dict[str, Any]]:
     """Points of which the second kills its process in the middle."""
     grid: list[dict[str, Any]] = [{"method": "walk", "seed": seed} for seed in range(n_points)]

@@ -15,6 +15,7 @@ import pytest
 import sp_widget as sp
 from sp_widget.widget.publisher import THREAD_NAME
 from sp_widget.widget.sweep_view import SweepView
+from tests.runs import sweeping
 from tests.runs.sweeping import the_same
 
 GRID = [
@@ -22,6 +23,11 @@ GRID = [
     {"method": "walk", "seed": 1, "circuit_size": 9},
     {"method": "walk", "seed": 2, "circuit_size": 10**6},
 ]
+
+
+@pytest.fixture(autouse=True)
+def _walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeping.know_walk(monkeypatch)
 
 
 def until(view: SweepView, holds: Callable[[], bool]) -> None:
