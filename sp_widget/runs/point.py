@@ -119,10 +119,15 @@ def _combinations(grid: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
 
 
 def _values(name: str, values: object) -> list[Any]:
+    wanted = f"a list of values of {name}"
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise ArgumentError("grid", f"a list of values of {name}", values)
-    # Never all of them: they may be without end.
-    return list(itertools.islice(values, MOST_POINTS + 1))
+        raise ArgumentError("grid", wanted, values)
+    try:
+        # Never all of them: they may be without end.
+        return list(itertools.islice(values, MOST_POINTS + 1))
+    except TypeError:
+        # A tensor without dimensions.
+        raise ArgumentError("grid", wanted, values) from None
 
 
 def _point(given: Mapping[str, Any]) -> Point:
