@@ -118,8 +118,10 @@ class PointReader:
                 found,
                 edges=history[-1].hard_edge_count,
                 seconds=sum(record.seconds for record in history),
-                seconds_left=_seconds_of(history, status.n_steps - status.step),
             )
+            if status.state in UNDER_WAY:
+                left = _seconds_of(history, status.n_steps - status.step)
+                found = replace(found, seconds_left=left)
         evaluation = run.evaluation if run is not None else None
         if evaluation is not None:
             found = replace(found, **_numbers(evaluation))

@@ -219,7 +219,8 @@ def test_a_run_that_is_under_way_is_paused_by_cancel(
         sweep.cancel()
         go_on.set()
         sweep.wait()
-    assert (sweep.results[0].state, sweep.results[0].step) == ("paused", 3)
+    (paused,) = sweep.results
+    assert (paused.state, paused.step, paused.seconds_left) == ("paused", 3, None)
     done = sp.sweep(the_same, grid, tmp_path, here).wait()
     assert done.results[0].finished
     # A mark of the call that was cancelled does not stop the next.
