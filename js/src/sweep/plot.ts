@@ -35,7 +35,7 @@ export function createPlot(choose: (name: string) => void, signal: AbortSignal):
     picture.replaceChildren(...drawing(dots, shown.chosen, width, choose));
   };
   const measure = (): void => {
-    const next = Math.max(NARROWEST, Math.floor(element.parentElement?.clientWidth ?? 0));
+    const next = Math.max(NARROWEST, Math.floor(element.clientWidth));
     if (next === width) return;
     width = next;
     draw();
