@@ -21,7 +21,7 @@ from sp_widget.methods.config_text import value_to_json
 from sp_widget.methods.run_files import SCORES, exists, folder_of
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.one_process import OneProcess
-from sp_widget.runs.point import POINT, SAMPLE, Grid, Point, points_of, read_point, write_point
+from sp_widget.runs.point import POINT, Grid, Point, points_of, read_point, write_point
 from sp_widget.runs.point_result import PointReader, PointResult, in_short
 from sp_widget.runs.sweep_worker import Job
 
@@ -96,25 +96,32 @@ class Sweep:
         Columns: `run` (the name of its folder), the fields of the points, `state`, `progress` (from
         0 to 1), `edges` (in the hard circuit), `kl_div` (of the circuit of so many edges, on the
         validation prompts; `mse` where the answers are numbers), `log_area` (its mean over ln k),
-        `seconds` (that the steps took), `seconds_left`, `error`.
+        `seconds` (that the steps took), `seconds_left`, `error`. A setting of one of these names
+        stands under its name with `_setting` behind it.
         """
         import pandas
 
         results = self.results
-        points = [each.point for each in results]
-        columns: dict[str, Any] = {"run": [each.name for each in results]}
-        columns |= {name: [each.fields.get(name) for each in points] for name in _fields(results)}
-        columns["state"] = [each.state for each in results]
-        columns["progress"] = [each.progress for each in results]
-        columns["edges"] = [each.edges for each in results]
-        columns[_metric(results)] = [each.value for each in results]
+        metric = _metric(results)
+        measured: dict[str, list[Any]] = {
+            "state": [each.state for each in results],
+            "progress": [each.progress for each in results],
+            "edges": [each.edges for each in results],
+            metric: [each.value for each in results],
+        }
         for name in ("log_area", "seconds", "seconds_left", "error"):
-            columns[name] = [getattr(each, name) for each in results]
-        for name in {"edges", "seed", SAMPLE} & columns.keys():
-            # Else one that is missing would make floating-point numbers of all.
-            columns[name] = pandas.array(columns[name], dtype="Int64")
-        measured = [_metric(results), "log_area", "seconds_left"]
-        return pandas.DataFrame(columns).astype(dict.fromkeys(measured, float))
+            measured[name] = [getattr(each, name) for each in results]
+        columns: dict[str, Any] = {"run": [each.name for each in results]}
+        for name in _fields(results):
+            title = f"{name}_setting" if name in measured or name == "run" else name
+            columns[title] = [each.point.fields.get(name) for each in results]
+        columns |= measured
+        for name, values in columns.items():
+            if all(value is None or is_whole_number(value) for value in values):
+                # Else one that is missing would make floating-point numbers of all.
+                columns[name] = pandas.array(values, dtype="Int64")
+        numbers = dict.fromkeys((metric, "log_area", "seconds_left"), float)
+        return pandas.DataFrame(columns).astype(numbers)
 
     def prune_scores(self, model: PatchableModel, **fields: Any) -> list[PruneScores]:
         """Return the scores of the runs that are done, in the order of the grid.

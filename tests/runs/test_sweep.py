@@ -21,6 +21,7 @@ from sp_widget.evaluation.stability import bootstrap_sample
 from sp_widget.methods.base import Trainer
 from sp_widget.runs.draw_sweep import pareto_front
 from sp_widget.runs.point import points_of
+from tests.methods import toy_method
 from tests.runs import sweeping
 from tests.runs.sweeping import the_same
 
@@ -267,6 +268,17 @@ def test_runs_on_bootstrap_samples_are_those_of_stability(
     assert sp.stability(sampled, n_edges=20).jaccard == made.jaccard
     assert any(not torch.equal(whole[name], sampled[0][name]) for name in whole)
     assert sweep.frame["bootstrap_sample"].isna().tolist() == [True, False, False, False]
+
+
+def test_a_setting_that_is_called_as_a_column_keeps_a_column_of_its_own(
+    tmp_path: Path, here: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sp.methods._ADDED, "toy", toy_method.METHOD)
+    grid = {"method": ["toy"], "edges": [2, 3]}
+    frame = sp.sweep(the_same, grid, tmp_path, here).wait().frame
+    assert frame["edges_setting"].tolist() == [2, 3]
+    assert (frame["edges"] <= frame["edges_setting"]).all()
+    assert frame["state"].tolist() == ["done", "done"]
 
 
 def test_points_have_names_of_their_own_that_do_not_depend_on_order() -> None:
