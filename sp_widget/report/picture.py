@@ -22,6 +22,7 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.report import tables
 from sp_widget.report.circuit_data import graph_data
+from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 
@@ -57,6 +58,7 @@ class Picture:
         seq_labels: Sequence[str] | None,
         n_edges: int,
         title: str,
+        groups: Sequence[NodeGroup],
     ) -> None:
         self.title = plain(title)
         """What the picture is of."""
@@ -65,11 +67,14 @@ class Picture:
         self._config = config
         self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
+        self._groups = check_groups(self._data, groups)
         self.tables: dict[str, tables.Rows] = {
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
             "Strongest edges": tables.strongest(self._circuit),
         }
         """Settings, results and strongest edges in words, by heading."""
+        if self._groups:
+            self.tables["Groups"] = tables.groups(self._groups)
         if config is not None:
             self.tables = {"Settings": tables.settings(config), **self.tables}
 
@@ -136,6 +141,7 @@ class Picture:
             self._data,
             self._circuit,
             self.tables,
+            self._groups,
         )
 
     def render(
@@ -206,6 +212,7 @@ def snapshot(
     seq_labels: Sequence[str] | None = None,
     n_edges: int | None = None,
     title: str = "Subnetwork probing",
+    groups: Sequence[NodeGroup] = (),
 ) -> Picture:
     """A static picture of scores: the circuit, and with a `history` the chart of the training.
 
@@ -220,6 +227,7 @@ def snapshot(
         n_edges: the size of the circuit; by default that of the last hard circuit, or else of
             the known circuit, or else 50.
         title: what stands above it.
+        groups: nodes to outline, each group with its name.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -256,4 +264,5 @@ def snapshot(
         seq_labels=seq_labels,
         n_edges=n_edges,
         title=title,
+        groups=groups,
     )
