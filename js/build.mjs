@@ -6,7 +6,7 @@ import * as esbuild from "esbuild";
 
 import { METHOD } from "./method.mjs";
 
-const WIDGETS = ["chart", "circuit", "panel", "export", "faithfulness"];
+const WIDGETS = ["chart", "circuit", "panel", "export", "faithfulness", "sweep"];
 const MAX_KILOBYTES = 120;
 
 const here = new URL("./", import.meta.url);
