@@ -14,7 +14,6 @@ from sp_widget.report.circuit_data import BoxData, DestinationData, GraphData, K
 from sp_widget.report.circuit_layout import Box, Layout, Spot, lay_out
 from sp_widget.report.drawing import (
     BRAND,
-    ERROR,
     GROUND,
     LINE,
     MUTED,
@@ -34,6 +33,8 @@ WIDEST = 2400.0
 """Where all nodes would be wider than this, those outside of the circuit are left out."""
 THIN, THICK = 0.8, 3.4
 """Widths of the weakest and of the strongest edge."""
+MARK_SIZE = 5.5
+"""Diameter of the ring on an edge with a negative score."""
 MISS_WIDTH = 1.8
 """A missing edge has a low score by nature, and must be seen all the same."""
 
@@ -47,7 +48,8 @@ Dash = tuple[float, ...]
 PORT_DASHES: dict[Port, Dash] = {"": (), "Q": (7, 4), "K": (2, 3), "V": ()}
 """Q, K and V by their dashes, where these do not tell hits from extras."""
 VERDICT_DASHES: dict[Verdict, Dash] = {"hit": (), "miss": (8, 5), "extra": (2, 3.5)}
-_VERDICT_COLOURS: dict[Verdict, str] = {"hit": BRAND, "miss": ERROR, "extra": SECOND}
+VERDICT_COLOURS: dict[Verdict, str] = {"hit": "#1565c0", "miss": "#7a0c1e", "extra": "#d9730d"}
+"""Apart for every kind of colour vision, and apart in grey."""
 _FILLS: dict[Kind, str] = {
     "mlp": mixed(SUCCESS, 0.18, GROUND),
     "start": "#eeeeee",
@@ -63,9 +65,15 @@ def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
     layout = lay_out(data, every, page)
     if layout.width <= WIDEST:
         return layout
+    return lay_out(data, spots_of_circuit(data, circuit), page)
+
+
+def spots_of_circuit(data: GraphData, circuit: TopCircuit) -> list[Spot]:
+    """Input and output of the model at every position, and the boxes that an edge touches."""
     ends = {i for i, box in enumerate(data["boxes"]) if box["kind"] in ("start", "end")}
+    positions = range(len(data["positions"] or [""]))
     touched = {spot for each in circuit.edges for spot in spots_of(data, each.edge)}
-    return lay_out(data, [s for s in every if s in touched or s[1] in ends], page)
+    return sorted(touched | {(position, box) for position in positions for box in ends})
 
 
 def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
@@ -107,7 +115,7 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     """What the lines of the picture mean, for a legend. `ported`: the heads have Q, K and V."""
     if circuit.compared:
         return [
-            _sample(f"{text} ({circuit.count(v):,})", _VERDICT_COLOURS[v], 2.0, VERDICT_DASHES[v])
+            _sample(f"{text} ({circuit.count(v):,})", VERDICT_COLOURS[v], 2.0, VERDICT_DASHES[v])
             for v, text in VERDICT_LABELS.items()
         ]
     samples = []
@@ -119,7 +127,8 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            samples.append(_sample(text, *_weight(score, circuit.strongest)))
+            colour, width = weight_of(score, circuit.strongest)
+            samples.append(_sample(text, colour, width, marked=score < 0))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
         samples.append(_sample("Into Q", colour, 1.8, PORT_DASHES["Q"]))
@@ -129,14 +138,28 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     return samples
 
 
-def _sample(label: str, colour: str, width: float, dash: Dash = ()) -> Line2D:
+def _sample(
+    label: str, colour: str, width: float, dash: Dash = (), *, marked: bool = False
+) -> Line2D:
+    look = _negative_mark(colour) if marked else {}
     return Line2D(
-        [], [], label=label, color=colour, linewidth=line_width(width), linestyle=(0, dash)
+        [], [], label=label, color=colour, linewidth=line_width(width), linestyle=(0, dash), **look
     )
 
 
-def _weight(score: float, strongest: float) -> tuple[str, float]:
-    """Colour and width of a score: strong ones are dark and thick, negative ones have their own."""
+def _negative_mark(colour: str) -> dict[str, Any]:
+    """The ring on edges with a negative score: their colour alone says it to nobody in grey."""
+    return {
+        "marker": "o",
+        "markersize": line_width(MARK_SIZE),
+        "markerfacecolor": GROUND,
+        "markeredgecolor": colour,
+        "markeredgewidth": line_width(1.2),
+    }
+
+
+def weight_of(score: float, strongest: float) -> tuple[str, float]:
+    """Return colour and width of a score: the stronger, the darker and thicker."""
     # An infinite score is drawn like the strongest one.
     share = min(1.0, abs(score) / strongest) if strongest else 0.0
     colour = SECOND if score < 0 else BRAND
@@ -147,19 +170,19 @@ def _weight(score: float, strongest: float) -> tuple[str, float]:
 def _draw_edge(
     axes: Any, each: TopEdge, points: Sequence[Point], port: Port, circuit: TopCircuit
 ) -> None:
-    colour, width = _weight(each.score, circuit.strongest)
+    colour, width = weight_of(each.score, circuit.strongest)
     dash = PORT_DASHES[port]
     if each.verdict:
-        colour, dash = _VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
+        colour, dash = VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
     faded = not each.carries and each.verdict != "miss"
     if faded:
         width = THIN
     elif each.verdict == "miss":
         width = MISS_WIDTH
-    codes = [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1)
+    path = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
     axes.add_patch(
         PathPatch(
-            Path(points, codes),
+            path,
             fill=False,
             edgecolor=colour,
             linewidth=line_width(width),
@@ -168,6 +191,11 @@ def _draw_edge(
             capstyle="butt",
         )
     )
+    if each.score < 0 and not each.verdict and not faded:
+        (curve,) = path.to_polygons(closed_only=False)
+        x, y = curve[len(curve) // 2]
+        # Below the boxes, as the edge.
+        axes.plot([x], [y], zorder=1, **_negative_mark(colour))
 
 
 def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeState) -> None:

@@ -14,9 +14,14 @@ from torch import Tensor
 from sp_widget.data.prompts import is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
-from sp_widget.report.circuit_data import NOT_DRAWN, GraphData, graph_data, score_bytes
+from sp_widget.report.circuit_data import (
+    NOT_DRAWN,
+    GraphData,
+    graph_data,
+    score_bytes,
+    score_traits,
+)
 from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
@@ -135,12 +140,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         return data
 
     def _shown(self, prune_scores: Mapping[str, Tensor]) -> dict[str, Any]:
-        scores = score_bytes(self._model.graph, prune_scores)
-        known = self._official_edges
-        # No curve without edges on either side.
-        if known is None or len(known) in (0, self._model.n_edges):
-            return {"scores": scores, "auroc": None}
-        return {"scores": scores, "auroc": auroc(self._model, prune_scores, known)}
+        return score_traits(self._model, prune_scores, self._official_edges)
 
     def __repr__(self) -> str:
         state = "scores shown" if self.scores else "no scores yet"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from sp_widget.widget.bundle import bundled
+from sp_widget.report.bundle import bundled
 from sp_widget.widget.error_text import shortened
 
 LONGEST = 20_000

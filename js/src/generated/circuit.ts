@@ -88,3 +88,17 @@ export type CircuitTraits = {
   /** The node whose edges stay in view, such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3). */
   pinned: string;
 };
+
+/** The traits of a new widget, but for those that it is given. */
+export const CIRCUIT_DEFAULTS: Partial<CircuitTraits> = {
+  no_picture: "",
+  scores: null,
+  frequencies: null,
+  training_edges: null,
+  auroc: null,
+  n_edges: null,
+  only_paths: false,
+  compare: true,
+  search: "",
+  pinned: "",
+};
