@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
@@ -192,7 +193,7 @@ def _draw_edge(
         )
     )
     if each.score < 0 and not each.verdict and not faded:
-        (curve,) = path.to_polygons(closed_only=False)
+        (curve,) = map(np.asarray, path.to_polygons(closed_only=False))
         x, y = curve[len(curve) // 2]
         # Below the boxes, as the edge.
         axes.plot([x], [y], zorder=1, **_negative_mark(colour))

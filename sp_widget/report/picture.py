@@ -44,6 +44,9 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 FileKind = Literal["svg", "png", "pdf"]
 
+FILE_KINDS: tuple[FileKind, ...] = get_args(FileKind)
+"""Files that a picture can be drawn into."""
+
 ONE_COLUMN = 85.0
 """Millimetres of a column of a paper with two of them, about."""
 
@@ -213,13 +216,14 @@ class Picture:
         Raises `ArgumentError` for another ending.
         """
         path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind in ("svg", "png", "pdf"):
+        suffix = path.suffix.lower()
+        kind = next((each for each in FILE_KINDS if suffix == f".{each}"), None)
+        if kind is not None:
             content = self.render(kind) if width_mm is None else self._printed(kind, width_mm)
-        elif kind == "html" and width_mm is None:
+        elif suffix == ".html" and width_mm is None:
             content = self.web_page()
         else:
-            html = "" if width_mm is not None else " or .html"
+            html = " or .html" if width_mm is None else ""
             wanted = f"a file name that ends in .svg, .png, .pdf{html}"
             raise ArgumentError("path", wanted, str(path))
         write_atomically(path, content)

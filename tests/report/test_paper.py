@@ -46,8 +46,8 @@ def test_a_file_is_as_wide_as_was_asked(model: PatchableModel, tmp_path: Path) -
         pdf = (tmp_path / "figure.pdf").read_bytes()
         (box,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf)
         assert float(box) / 72 * 25.4 == pytest.approx(width_mm)
-        image = Image.open(tmp_path / "figure.png")
-        assert image.width == pytest.approx(width_mm / 25.4 * 600, abs=1)
+        with Image.open(tmp_path / "figure.png") as image:
+            assert image.width == pytest.approx(width_mm / 25.4 * 600, abs=1)
 
 
 def test_letters_travel_in_the_file(model: PatchableModel, tmp_path: Path) -> None:
@@ -90,10 +90,9 @@ def test_a_width_without_room_is_refused_with_the_one_that_is_needed(
     with pytest.raises(ArgumentError, match=r"ends in \.svg, \.png, \.pdf, got"):
         picture.save("figure.html", width_mm=85)
     nodes = patchable_model(bridge("native-attention-only"), factorized=False)
+    picture = snapshot(nodes, alternating(nodes), n_edges=3)
     with pytest.raises(StateError, match="No picture"):
-        snapshot(
-            nodes, PruneScores(nodes.graph.split(torch.ones(nodes.n_edges)), nodes.graph)
-        ).paper_figure()
+        picture.paper_figure()
 
 
 @pytest.mark.parametrize("eyes", EYES)
@@ -122,7 +121,4 @@ def test_nothing_is_said_by_colour_alone(model: PatchableModel) -> None:
     samples = {
         line.get_label(): line.get_marker() for line in figure.axes[0].get_legend().legend_handles
     }
-    assert {marker == "o" for label, marker in samples.items() if label.startswith("Negative")} == {
-        True
-    }
-    assert "o" not in {marker for label, marker in samples.items() if label.startswith("Score")}
+    assert {label.split()[0] for label, marker in samples.items() if marker == "o"} == {"Negative"}

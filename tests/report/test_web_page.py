@@ -39,11 +39,17 @@ class Elements(HTMLParser):
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None], list[str]]] = []
 
+        self._within: str | None = None
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs), []))
+        self._within = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = None
 
     def handle_data(self, data: str) -> None:
-        if self.found:
+        if self._within is not None:
             self.found[-1][2].append(data)
 
     def of(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
@@ -132,9 +138,8 @@ def test_scores_points_and_curves_are_those_of_the_run() -> None:
     assert floats(data["circuit"]["scores"]) == model.graph.flatten(dict(scores)).tolist()
     assert data["circuit"]["n_edges"] == 7
     points = floats(data["chart"]["live"][0]["points"])
-    assert points == [
-        float(np.float32(each)) for each in [*range(1, 21), *(1 / s for s in range(1, 21))]
-    ]
+    steps = range(1, 21)
+    assert points == np.float32([*steps, *(1 / step for step in steps)]).tolist()
     (curve,) = data["faithfulness"]["curves"]
     assert [tuple(point) for point in curve["circuit"]] == [
         point for point in measured.curve("kl_div") if point[0] > 0
