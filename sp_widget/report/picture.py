@@ -98,11 +98,16 @@ class Picture:
     @property
     def words(self) -> str:
         """The picture in a sentence or two, for those who cannot see it."""
+        return f"{self.title}. {self._content}"
+
+    @property
+    def _content(self) -> str:
+        """What it shows, without its title."""
         results = dict(self.tables["Result"])
         first = ", ".join(name for name, _ in self.tables["Strongest edges"][:5])
         what = "Chart of the training, and circuit" if self._history else "Circuit"
         return (
-            f"{self.title}. {what} of {results['Edges in the picture']} of "
+            f"{what} of {results['Edges in the picture']} of "
             f"{results['Edges of the model']} edges, {results['of these on a path']} of them on a "
             f"path from input to output. Strongest: {first}."
         )
@@ -194,7 +199,7 @@ class Picture:
         curves = curve_traits(self._faithfulness)
         return web_page(
             self.title,
-            self.words,
+            self._content,
             circuit={
                 "graph": self._data or {},
                 "no_picture": "" if self._data else NOT_DRAWN,

@@ -45,9 +45,9 @@ def web_page(
     """
     script, style = bundled("page.js"), bundled("page.css")
     data = _data({"circuit": circuit, "chart": chart, "faithfulness": faithfulness})
-    code_section = (
-        '<section class="spg-code" aria-labelledby="sp-code"><h2 id="sp-code">Code</h2>'
-        f'<pre tabindex="0" role="region" aria-labelledby="sp-code">{escape(code)}</pre></section>'
+    code_block = (
+        '<div class="spg-code"><h2 id="sp-code">Code</h2>'
+        f'<pre tabindex="0" role="region" aria-labelledby="sp-code">{escape(code)}</pre></div>'
     )
     text = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -60,7 +60,7 @@ def web_page(
         "<main><noscript><p>The circuit and the chart need JavaScript.</p></noscript>"
         '<div id="sp-circuit"></div>'
         '<div class="spg-curves"><div id="sp-chart"></div><div id="sp-faithfulness"></div></div>'
-        f'<div class="spg-tables">{html_table(tables)}</div>{code_section if code else ""}</main>'
+        f'<div class="spg-tables">{html_table(tables)}</div>{code_block if code else ""}</main>'
         f"<footer>Made with sp_widget {escape(__version__)}.</footer>"
         f'<script type="application/json" id="sp-data">{data}</script>'
         f'<script type="module">{script}</script></body></html>\n'

@@ -51,7 +51,7 @@ def _scores(run: Exportable, content: Callable[..., bytes]) -> bytes:
 
 FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(
-        "web_page",
+        "page_html",
         "Page to explore (HTML)",
         "probing.html",
         "text/html",

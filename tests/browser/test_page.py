@@ -66,7 +66,7 @@ def check_accessibility(page: Page) -> None:
 
 
 def test_a_saved_page_is_explored_from_disk(
-    browser: Browser, console: Console, saved: Path, photograph: Photograph
+    browser: Browser, console: Console, saved: Path
 ) -> None:
     context = browser.new_context(
         viewport={"width": 1280, "height": 1000}, color_scheme="light", offline=True
@@ -74,7 +74,7 @@ def test_a_saved_page_is_explored_from_disk(
     page = context.new_page()
     console.listen(page)
     asked: list[Request] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     page.goto(saved.as_uri())
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
 
@@ -86,9 +86,9 @@ def test_a_saved_page_is_explored_from_disk(
     slider.press("ArrowRight")
     expect(circuit.get_by_text("10 edges as text")).to_be_visible()
     slider.press("End")
-    circuit.get_by_label("Search").fill("A1.2")
+    circuit.get_by_label("Find").fill("A1.2")
     expect(circuit.get_by_text("1 node")).to_be_visible()
-    circuit.get_by_label("Search").press("Enter")
+    circuit.get_by_label("Find").press("Enter")
     node = circuit.get_by_role("button", name=re.compile("^A1.2,"))
     expect(node).to_have_attribute("aria-pressed", "true")
     circuit.get_by_role("button", name=re.compile("^A0.1,")).hover()
@@ -99,7 +99,8 @@ def test_a_saved_page_is_explored_from_disk(
     chart = page.get_by_role("region", name="Chart", exact=True)
     lines = chart.locator(".spg-line")
     before = lines.first.get_attribute("d")
-    assert before and before.count("L") > 10
+    assert before is not None
+    assert before.count("L") > 10
     chart.locator(".spx-plot").hover()
     expect(chart.locator(".spx-legend thead th").last).to_have_text(re.compile(r"At step \d+"))
     chart.get_by_label("Loss axis logarithmic").uncheck()
@@ -118,6 +119,7 @@ def test_a_saved_page_is_explored_from_disk(
 
     assert [each.url for each in asked] == [saved.as_uri(), "data:,"][: len(asked)]
     assert page.title() == HOSTILE
+    assert console.take() == []
     # The policy stands: nobody makes code from text here.
     assert (
         page.evaluate("""() => {
@@ -146,5 +148,5 @@ def test_it_is_readable_in_every_theme_and_width(
         # No part of it is wider than the window.
         page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
         check_accessibility(page)
-        page.screenshot(path=Path("/tmp/w/shots") / f"page-{scheme}-{width}.png", full_page=True)
+        photograph(page, f"page-{scheme}-{width}")
     context.close()
