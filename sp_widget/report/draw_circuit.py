@@ -12,7 +12,7 @@ from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import BoxData, DestinationData, GraphData, Kind, Port
-from sp_widget.report.circuit_layout import Box, Layout, Spot, lay_out
+from sp_widget.report.circuit_layout import WIDE, Box, Layout, Spot, lay_out
 from sp_widget.report.drawing import (
     BRAND,
     GROUND,
@@ -256,8 +256,9 @@ def _draw_port(axes: Any, kind: Kind, layout: Layout, spot: Spot, port: Port) ->
 
 
 def _draw_labels(axes: Any, data: GraphData, layout: Layout) -> None:
+    wordy = layout.columns[0][0] >= WIDE.gutter
     for block, y in layout.rows:
-        write(axes, 6, y, f"block {block}", 10.5, color=MUTED, va="center")
+        write(axes, 6, y, f"block {block}" if wordy else f"{block}", 10.5, color=MUTED, va="center")
     for position, label in enumerate(data["positions"] or []):
         x, width = layout.columns[position]
         most = max(1, int(width / 6))

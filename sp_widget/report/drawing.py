@@ -69,13 +69,21 @@ def legend_columns(handles: Sequence[Any], width: float) -> int:
     """Return how many columns of a legend have room in a width, at least one."""
     from matplotlib.textpath import TextPath
 
-    def extent(text: str) -> float:
-        return float(TextPath((0, 0), text, prop=font(LEGEND_SIZE)).get_extents().width)
-
-    # What a column has beside its text, and text in points of which an inch has 72.
+    # What an entry has beside its text, and text in points of which an inch has 72.
     beside = LEGEND_SIZE * (SAMPLE_LENGTH + SAMPLE_GAP + COLUMN_GAP)
-    widest = max((extent(each.get_label()) for each in handles), default=0.0)
-    return max(1, min(len(handles), int(width / (widest * UNITS_PER_INCH / 72 + beside))))
+    widths = [
+        TextPath((0, 0), each.get_label(), prop=font(LEGEND_SIZE)).get_extents().width
+        * UNITS_PER_INCH
+        / 72
+        + beside
+        for each in handles
+    ]
+
+    def fits(columns: int) -> bool:
+        # As matplotlib deals them out.
+        return sum(column.max() for column in np.array_split(widths, columns)) <= width
+
+    return next((n for n in range(len(widths), 1, -1) if fits(n)), 1)
 
 
 def draw_legend(

@@ -8,7 +8,6 @@ import { setAttribute, uniquePrefix } from "../shared/dom";
 import { observe } from "../shared/observe";
 import { svg, text } from "../shared/svg";
 
-const HEIGHT = 300;
 const NARROWEST = 160;
 
 /** A diamond of four pixels around a point. */
@@ -16,7 +15,7 @@ const DIAMOND = "m0-4.5 4.5 4.5-4.5 4.5-4.5-4.5z";
 
 /** Draws the chart in `place`, now and whenever it changes, until `signal` aborts. */
 export function drawFigure(model: ChartModel, place: HTMLElement, signal: AbortSignal): void {
-  const picture = svg("svg", { class: "spg-picture", height: HEIGHT, "aria-hidden": "true" });
+  const picture = svg("svg", { class: "spg-picture", "aria-hidden": "true" });
   const clip = uniquePrefix();
   place.append(picture);
   let width = 0;
@@ -26,9 +25,11 @@ export function drawFigure(model: ChartModel, place: HTMLElement, signal: AbortS
     frame = 0;
     if (width === 0) return;
     const scene = readScene((trait) => model.get(trait));
+    const height = place.clientHeight;
     setAttribute(picture, "width", String(width));
+    setAttribute(picture, "height", String(height));
     picture.replaceChildren(
-      ...drawing(scene, model.get("smoothing"), frameOf(model.get("margins"), width), clip),
+      ...drawing(scene, model.get("smoothing"), frameOf(model.get("margins"), width, height), clip),
     );
   };
   const drawSoon = (): void => {
@@ -60,12 +61,12 @@ interface Frame {
   bottom: number;
 }
 
-function frameOf(margins: Margins, width: number): Frame {
+function frameOf(margins: Margins, width: number, height: number): Frame {
   return {
     left: margins.left,
     right: width - margins.right,
     top: margins.top,
-    bottom: HEIGHT - margins.bottom,
+    bottom: height - margins.bottom,
   };
 }
 
