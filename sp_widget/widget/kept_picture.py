@@ -8,8 +8,10 @@ when the best masks are restored after the end.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from html import escape
 
 from IPython.display import display, update_display
@@ -27,9 +29,15 @@ STYLE = (
     ".jupyter-widgets:not(:has(*)) { display: none }</style>"
 )
 
+# One for all pictures, and for good: matplotlib keeps the fonts that it reads, open files among
+# them, for each thread apart.
+_drawing_thread = ThreadPoolExecutor(1, thread_name_prefix="sp-widget-picture")
+
+log = logging.getLogger(__name__)
+
 
 class KeptPicture:
-    """Draws on a thread of its own: neither the training nor a cell waits for it.
+    """Draws on the thread of pictures: neither the training nor a cell waits for it.
 
     Args:
         session: whose runs end.
@@ -46,7 +54,7 @@ class KeptPicture:
         self._shown = False
         self._drawn: tuple[int, int, int] | None = None
         """`Snapshot.masks` of the picture; `None`: there is none yet."""
-        self._drawing: threading.Thread | None = None
+        self._drawing: Future[None] | None = None
 
     def show(self) -> None:
         """Put the picture below what the running cell has shown so far."""
@@ -62,11 +70,12 @@ class KeptPicture:
         with self._lock:
             if not self._shown or snapshot.state not in ENDED or snapshot.masks == self._drawn:
                 return
+            try:
+                self._drawing = _drawing_thread.submit(self._renew)
+            except RuntimeError:
+                # The process ends, and with it the run: the notebook takes nothing any more.
+                return
             self._drawn = snapshot.masks
-            self._drawing = threading.Thread(
-                target=self._renew, args=(self._drawing,), name="sp-widget-picture"
-            )
-            self._drawing.start()
 
     def finish(self) -> None:
         """Wait until the last picture is in the notebook."""
@@ -74,18 +83,18 @@ class KeptPicture:
         with self._lock:
             drawing = self._drawing
         if drawing is not None:
-            drawing.join()
+            drawing.result()
 
-    def _renew(self, former: threading.Thread | None) -> None:
-        if former is not None:
-            # Else the older picture might come last.
-            former.join()
+    def _renew(self) -> None:
         # The cell may be run again while it is drawn, and the widget is needed no longer.
         look_soon()
         try:
             picture = self._draw()
         except StateError:
             # Reset meanwhile, or it failed before its first step.
+            return
+        except Exception:
+            log.exception("The picture that the notebook keeps could not be drawn")
             return
         output = self._output(picture.words, picture.html)
         update_display(output, raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]

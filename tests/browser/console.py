@@ -24,15 +24,22 @@ class Console:
 
     def __init__(self) -> None:
         self._complaints: list[str] = []
+        self._expected: tuple[str, ...] = ()
 
     def listen(self, page: Page) -> None:
         page.on("console", self._take_message)
         page.on("pageerror", self._take_exception)
 
+    def expect(self, beginning: str) -> None:
+        """Let messages that begin so pass, until the next `take`."""
+        self._expected += (beginning,)
+
     def take(self) -> list[str]:
         """What came since the last call and is not known to be somebody else's."""
         complaints, self._complaints = self._complaints, []
-        return [each for each in complaints if not any(re.match(p, each) for p in NOT_OURS)]
+        known = (*NOT_OURS, *self._expected)
+        self._expected = ()
+        return [each for each in complaints if not any(re.match(p, each) for p in known)]
 
     def _take_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Photograph
+from tests.browser.console import Console
 from tests.browser.notebook import FrontEnd, NotebookPage
 from tests.browser.panel import Panel
 from tests.browser.server import JupyterServer
@@ -103,7 +104,11 @@ def test_a_wrong_value_while_running_changes_nothing_and_is_explained(
 
 @pytest.mark.parametrize("front_end", ["lab", "notebook"])
 def test_a_setting_leads_to_its_section_of_the_documentation(
-    page: Page, server: JupyterServer, front_end: FrontEnd, photograph: Photograph
+    page: Page,
+    server: JupyterServer,
+    console: Console,
+    front_end: FrontEnd,
+    photograph: Photograph,
 ) -> None:
     code = (
         "from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig\n"
@@ -122,7 +127,9 @@ def test_a_setting_leads_to_its_section_of_the_documentation(
     link = panel.region.get_by_role("link", name="Lambda in the documentation", exact=True)
     link.focus()
     expect(panel.region.locator(".sp-help", has_text="Lambda: Weight")).to_be_visible()
-    # Without a network, and without the server that the notebook came from.
+    # Without a network, and without the server that the notebook came from: what Jupyter asks of it
+    # from time to time fails.
+    console.expect("Failed to load resource: net::ERR_INTERNET_DISCONNECTED")
     page.context.set_offline(True)
     with page.expect_popup() as opened:
         page.keyboard.press("Enter")

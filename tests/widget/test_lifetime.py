@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import statistics
 import time
 import weakref
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from sp_widget.widget.lifetime import widgets_in
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.widget.kernel import PATIENCE, Kernel
 
-RERUNS = int(os.environ.get("SP_WIDGET_RERUNS", "6"))
+RERUNS = int(os.environ.get("SP_WIDGET_RERUNS", "4"))
 
 SETUP = """
 import gc, threading, time, weakref
@@ -57,7 +58,7 @@ def totals():
     # The kernel closes the sockets of threads that are over from time to time.
     end = time.monotonic() + 60
     while any(
-        not thread.is_alive() or thread.name == "sp-widget-publisher"
+        not thread.is_alive() or thread.name in ("sp-widget-publisher", "sp-widget-evaluation")
         for thread in [*pipes, *threading.enumerate()]
     ):
         assert time.monotonic() < end
@@ -73,12 +74,30 @@ def totals():
 CELL = "probe = make()\ndisplay(probe)\nprobe.start()\nprobe.wait()\nprobe"
 
 
+MOST_GROWTH = 1.02 if RERUNS >= 50 else 1.1
+"""Of the memory: what a few re-runs need varies by as much as many may leave behind."""
+
+CLOSE_ALL = """
+for reference in made:
+    if isinstance(reference(), sp.SubnetworkProbingWidget):
+        reference().close()
+made.clear()
+"""
+
+
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
+def lasting_kernel() -> Iterator[Kernel]:
     kernel = Kernel()
     kernel.run(SETUP)
     yield kernel
     kernel.close()
+
+
+@pytest.fixture
+def kernel(lasting_kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel without any widget, also where the former test has failed."""
+    yield lasting_kernel
+    lasting_kernel.run(CLOSE_ALL)
 
 
 def told(kernel: Kernel, expression: str) -> Any:
@@ -99,21 +118,18 @@ def test_a_cell_that_is_run_again_leaves_nothing_behind(kernel: Kernel) -> None:
     kernel.run(CELL)
     first = told(kernel, "counts()")
     assert first["widgets"] == first["comms"] > 20
-    for _ in range(RERUNS // 2):
+    totals: list[dict[str, int]] = []
+    for _ in range(RERUNS):
         kernel.run(CELL)
-    assert told(kernel, "counts()") == first
-    before = told(kernel, "totals()")
-    for _ in range(RERUNS // 2):
-        kernel.run(CELL)
-    assert told(kernel, "counts()") == first
-    # The sockets of the threads that are over are closed a little later.
-    end = time.monotonic() + PATIENCE
-    after = told(kernel, "totals()")
-    while after["handles"] > before["handles"]:
-        assert time.monotonic() < end, (before, after)
-        after = told(kernel, "totals()")
+        assert told(kernel, "counts()") == first
+        totals.append(told(kernel, "totals()"))
+    # The first ones load what is loaded once.
+    before, after = totals[RERUNS // 2 - 1], totals[-1]
     assert after["threads"] <= before["threads"]
-    assert after["memory"] <= before["memory"] * 1.02
+    assert after["handles"] <= before["handles"]
+    memory = [each["memory"] for each in totals]
+    earlier, later = memory[: RERUNS // 2], memory[RERUNS // 2 :]
+    assert statistics.median(later) <= MOST_GROWTH * statistics.median(earlier)
 
     kernel.run("probe.close(); del probe")
     until_counts(kernel, widgets=0, comms=0, objects=0, training=0)

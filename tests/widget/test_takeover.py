@@ -140,8 +140,6 @@ def test_an_interrupt_has_one_outcome_whatever_it_meets(kernel: Kernel) -> None:
 
 
 def test_a_save_that_is_interrupted_leaves_a_whole_file(kernel: Kernel, tmp_path: Path) -> None:
-    # Needs the small function that writes a file wholly or not at all.
-    pytest.importorskip("sp_widget.files")
     begin_training(kernel)
     kernel.run(
         f"from pathlib import Path\nfolder = Path({str(tmp_path)!r})\n"

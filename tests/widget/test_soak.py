@@ -1,0 +1,18 @@
+"""Trainings one after another: nothing grows, nothing is lost. `SP_WIDGET_SOAK` says how long."""
+
+from __future__ import annotations
+
+import os
+
+from benchmarks.soak import MOST_MESSAGES, soak
+
+SECONDS = float(os.environ.get("SP_WIDGET_SOAK", "12"))
+
+
+def test_trainings_one_after_another_leave_nothing_behind_and_lose_no_last_state() -> None:
+    seen = soak(SECONDS, epochs=1)
+    assert seen.lost_ends == 0
+    assert seen.messages_in_a_second <= MOST_MESSAGES
+    assert seen.threads <= 0
+    assert seen.handles <= 0
+    assert seen.memory < 1.02
