@@ -81,7 +81,7 @@ def legend_columns(handles: Sequence[Any], width: float) -> int:
 
     def fits(columns: int) -> bool:
         # As matplotlib deals them out.
-        return sum(column.max() for column in np.array_split(widths, columns)) <= width
+        return bool(sum(column.max() for column in np.array_split(widths, columns)) <= width)
 
     return next((n for n in range(len(widths), 1, -1) if fits(n)), 1)
 
