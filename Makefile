@@ -22,6 +22,9 @@ BUNDLE := sp_widget/static/panel.js
 JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
 CHROMIUM := $(VENV)/.chromium
 
+# Where it is set, each of some fifty processes would compile again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
@@ -49,8 +52,9 @@ setup: $(INSTALLED) ## the virtual environment with everything, for work in an e
 demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
 	$(VENV)/bin/sp-widget demo --dir notebooks
 
+# JavaScript is checked while pip installs, which takes a minute of one core.
 test: ## check everything
-	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) $(NODE_MODULES)
+	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) test-js
 	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) checks
 	@$(MAKE) --no-print-directory test-python-and-notebooks
 	@$(MAKE) --no-print-directory test-browser
@@ -58,7 +62,7 @@ test: ## check everything
 	@echo "sp_widget: every check passed: format, lint, floors, types, JavaScript, documentation,"
 	@echo "Python, notebooks, browser."
 
-checks: types test-js lint docs ## what needs one core each: all but the tests that run models
+checks: types lint docs ## what needs one core each and no model
 
 lint: $(INSTALLED) ## format and lint of the Python code and the notebooks, and the floors
 	$(VENV)/bin/ruff format --check .
@@ -84,8 +88,9 @@ test-notebooks: $(INSTALLED) ## run the tutorials and compare their outputs with
 test-python-and-notebooks: $(INSTALLED) # both at once, as `make test` runs them
 	$(PYTEST_PARALLEL) $(NBVAL) notebooks tests
 
+# Three at once, because a test waits for the page half of its time.
 test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
-	$(PY) -m pytest -n 2 --dist loadfile -m browser tests/browser
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist worksteal -m browser tests/browser
 
 test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
 	SP_WIDGET_FULL_INSTALL=1 $(PY) -m pytest tests/package/test_distribution.py -k "demo or installed"

@@ -5,9 +5,9 @@
 
 A real kernel trains tiny-ioi at full speed, and this process receives what it publishes, as a
 notebook's server would. A run ends, its last state must have arrived, it is reset, and of the
-finished runs the newest three are kept. Threads, handles and memory are read between runs. Memory
-is that of all runs after the first tenth of the time: the median of their last third divided by
-that of their first.
+finished runs the newest three are kept. Threads, handles and memory are read between runs. What is
+said of them compares medians: of the last third of the runs, and of the first third after the first
+tenth of the time.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ def totals():
     while any(thread.name.startswith("sp-widget") for thread in threading.enumerate()):
         time.sleep(0.02)
     gc.collect()
-    return dict(
-        threads=threading.active_count(), handles=process.num_fds(), memory=process.memory_info().rss
-    )
+    return {{
+        "threads": threading.active_count(),
+        "handles": process.num_fds(),
+        "memory": process.memory_info().rss,
+    }}
 """
 
 RUN = """
@@ -75,11 +77,11 @@ class Soak:
     """Runs whose last state did not arrive."""
     messages_in_a_second: int
     """At most, as the kernel dates them."""
-    threads: int
-    """How many more there were at the end than after the first tenth; so are the handles."""
-    handles: int
+    threads: float
+    """How many more there were at last than at first."""
+    handles: float
     memory: float
-    """What it was multiplied by since the first tenth."""
+    """What it was multiplied by."""
 
 
 def soak(seconds: float, epochs: int = 4, least_runs: int = 9) -> Soak:
@@ -113,15 +115,22 @@ def soak(seconds: float, epochs: int = 4, least_runs: int = 9) -> Soak:
         kernel.close()
     settled = [each for each, at in zip(totals, taken, strict=True) if at >= taken[-1] / 10]
     third = max(1, len(settled) // 3)
-    memory = [each["memory"] for each in settled]
+
+    def at_first_and_last(what: str) -> tuple[float, float]:
+        seen = [each[what] for each in settled]
+        return statistics.median(seen[:third]), statistics.median(seen[-third:])
+
+    (threads, threads_last), (handles, handles_last), (memory, memory_last) = map(
+        at_first_and_last, ("threads", "handles", "memory")
+    )
     return Soak(
         runs=len(totals),
         steps=steps,
         lost_ends=lost,
         messages_in_a_second=_most_in_a_second(dates),
-        threads=settled[-1]["threads"] - settled[0]["threads"],
-        handles=settled[-1]["handles"] - settled[0]["handles"],
-        memory=statistics.median(memory[-third:]) / statistics.median(memory[:third]),
+        threads=threads_last - threads,
+        handles=handles_last - handles,
+        memory=memory_last / memory,
     )
 
 
@@ -143,7 +152,7 @@ def main() -> None:
         f"{seen.messages_in_a_second} messages in a second (bound {MOST_MESSAGES})"
     )
     print(
-        f"since the first tenth: threads {seen.threads:+d}, handles {seen.handles:+d}, memory "
+        f"since the first tenth: threads {seen.threads:+g}, handles {seen.handles:+g}, memory "
         f"{100 * (seen.memory - 1):+.2f}% (bound 2%)"
     )
 

@@ -220,15 +220,17 @@ class Evaluation:
         import pandas
 
         metric = self.metrics[0]
-        band = {size: f"{low:.4g} to {high:.4g}" for size, low, high in self.band(metric)}
+        band = {
+            size: f"{_rounded(low)} to {_rounded(high)}" for size, low, high in self.band(metric)
+        }
         complement = dict(self.curve(metric, "complement"))
         on_paths = {found.size: found.edges_on_paths for found in self._of("circuit", None)}
         rows = [
             {
                 "edges": size,
                 "on paths": on_paths[size],
-                metric: f"{value:.4g}",
-                "complement": f"{complement[size]:.4g}" if size in complement else "",
+                metric: _rounded(value),
+                "complement": _rounded(complement[size]) if size in complement else "",
                 "random": band.get(size, ""),
             }
             for size, value in self.curve(metric)
@@ -296,6 +298,13 @@ class Evaluation:
 
 
 AREAS = ("log_kl", "acc_auc", "cpr", "cmd")
+
+NOTHING = 1e-6
+"""What sums of 32-bit numbers leave of a zero, at most."""
+
+
+def _rounded(value: float) -> str:
+    return "0" if abs(value) < NOTHING else f"{value:.3g}"
 
 
 def _or_nan(evaluation: Evaluation, name: str) -> float:

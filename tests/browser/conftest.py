@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser.console import Console
+from tests.browser.panel import SOON
 from tests.browser.server import JupyterServer
 from tests.browser.workbench import Workbench
 from tests.chromium import require_chromium
@@ -27,6 +28,8 @@ CHROMIUM_OPTIONS = [
 ]
 
 WINDOW: ViewportSize = {"width": 1280, "height": 1100}
+
+expect.set_options(timeout=SOON)
 
 _BROWSER = pytest.StashKey[Browser]()
 

@@ -110,10 +110,10 @@ class NotebookPage:
         """Switch the colours of the whole page."""
         self.page.emulate_media(color_scheme=scheme)
         expect(self.page.locator("body")).to_have_attribute(
-            "data-jp-theme-light", "true" if scheme == "light" else "false", timeout=20_000
+            "data-jp-theme-light", "true" if scheme == "light" else "false"
         )
         # JupyterLab covers the page until the new colours are there.
-        expect(self.page.locator("#jupyterlab-splash")).to_be_hidden(timeout=20_000)
+        expect(self.page.locator("#jupyterlab-splash")).to_be_hidden()
 
     def prompt(self, cell: int) -> Locator:
         return self.cells.nth(cell).locator(".jp-InputPrompt")

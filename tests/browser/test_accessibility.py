@@ -40,7 +40,7 @@ def test_no_violation_in_any_state(
     assert violations(panel) == []
 
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(10)
     assert violations(panel) == []
     panel.press("Pause")
@@ -65,7 +65,7 @@ def test_everything_fits_into_outputs_of_any_width(
 ) -> None:
     panel = workbench.new_panel(loader="task.train_loader, task.test_loader", epochs=200)
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(20)
     panel.press("Pause")
     panel.expect_state("paused")

@@ -16,7 +16,7 @@ def test_step_makes_one_step_then_another_and_resume_goes_on(workbench: Workbenc
     expect(panel.status).to_contain_text(f"step 0 of {200 * N_BATCHES:,}")
 
     panel.press("Step")
-    panel.expect_state("paused", timeout=60_000)
+    panel.expect_state("paused")
     panel.expect_step(1)
     panel.expect_buttons("Resume", "Step", "Stop", "Reset")
     assert workbench.notebook.evaluate("print(len(probe.history))") == "1"
@@ -37,7 +37,7 @@ def test_pause_does_not_wait_for_a_cell_when_a_cell_started_the_training(
     notebook = workbench.notebook
     panel = workbench.new_panel(epochs=200)
     notebook.evaluate("probe.start()")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(2)
     sleeping = notebook.append_and_begin("import time\ntime.sleep(4)")
     expect(notebook.prompt(sleeping)).to_have_text("[*]:")
@@ -51,7 +51,7 @@ def test_pause_does_not_wait_for_a_cell_when_a_cell_started_the_training(
 def test_stop_keeps_the_scores_and_reset_goes_back_to_idle(workbench: Workbench) -> None:
     panel = workbench.new_panel(epochs=200, save_as="stopped_scores")
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(3)
 
     panel.press("Stop")
@@ -79,5 +79,5 @@ def test_stop_keeps_the_scores_and_reset_goes_back_to_idle(workbench: Workbench)
     assert workbench.notebook.evaluate(count) == str(N_EDGES), "what was saved stays"
 
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(1)

@@ -23,7 +23,7 @@ def test_a_failure_shows_its_message_keeps_the_history_and_is_raised_by_wait(
         loader="broken_loader", faithfulness_target="mse", save_as="of_the_failed_run"
     )
     panel.press("Start")
-    panel.expect_state("failed", timeout=60_000)
+    panel.expect_state("failed")
     panel.expect_buttons("Reset")
     expect(panel.alert).to_be_visible()
     expect(panel.alert).to_contain_text("NonFiniteLossError")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Photograph
-from tests.browser.panel import SOON, TRAINING
+from tests.browser.panel import TRAINING
 from tests.browser.workbench import N_EDGES, Workbench
 
 pytestmark = pytest.mark.browser
@@ -34,14 +34,14 @@ def test_the_curve_comes_with_the_end_of_a_run_and_a_click_sets_the_slider(
     marked = int(plot.get_attribute("aria-valuenow") or 0)
     assert 1 < marked < N_EDGES
     number = panel.output.get_by_role("spinbutton", name="Number of edges")
-    expect(number).to_have_value(str(marked), timeout=SOON)
+    expect(number).to_have_value(str(marked))
     number.fill("33")
-    expect(plot).to_have_attribute("aria-valuenow", "33", timeout=SOON)
+    expect(plot).to_have_attribute("aria-valuenow", "33")
     plot.press("ArrowRight")
-    expect(number).to_have_value("34", timeout=SOON)
+    expect(number).to_have_value("34")
 
     panel.press("Reset")
-    expect(view.locator(".spf-entry").first).to_have_text("Run 1", timeout=SOON)
+    expect(view.locator(".spf-entry").first).to_have_text("Run 1")
     panel.press("Start")
     panel.expect_state("done", timeout=TRAINING)
     expect(lines).to_have_count(3, timeout=TRAINING)

@@ -50,7 +50,7 @@ def test_a_wrong_value_is_explained_beside_its_field_and_nothing_starts(
         expect(panel.field(label)).not_to_have_attribute("aria-invalid", "true")
     expect(panel.status).to_contain_text(f"of {100 * N_BATCHES}")
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     config = "print(probe.config.learning_rate, probe.config.epochs, probe.config.dropout_p)"
     assert workbench.notebook.evaluate(config) == "0.05 100 0.1"
 
@@ -63,7 +63,7 @@ def test_lambda_can_be_written_as_a_power_of_ten_and_changed_while_running(
     expect(panel.field("Lambda")).to_have_value("0.001")
     expect(panel.problem("Lambda")).to_have_text("")
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(2)
 
     expect(panel.field("Epochs")).to_be_disabled()
@@ -92,7 +92,7 @@ def test_a_wrong_value_while_running_changes_nothing_and_is_explained(
 ) -> None:
     panel = workbench.new_panel(epochs=200)
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.enter("Lambda", "-1")
     expect(panel.problem("Lambda")).to_contain_text("at least 0")
     panel.expect_steps_beyond(panel.step + 2)

@@ -124,7 +124,7 @@ def test_a_training_from_start_to_reset_without_a_mouse(workbench: Workbench) ->
     workbench.notebook.select(cell=1)
     tab_to(panel, "Start")
     keyboard.press("Enter")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     assert focused(panel) == "Start", "the button that was pressed keeps the focus"
     keyboard.press("Enter")
     panel.expect_steps_beyond(2)
@@ -172,7 +172,7 @@ def test_a_field_that_is_locked_under_the_caret_keeps_focus_and_swallows_what_is
     workbench.notebook.evaluate("import threading; threading.Timer(1.5, probe.start).start()")
     cells = workbench.notebook.cells.count()
     panel.field("Epochs").focus()
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     assert focused(panel) == "Epochs"
     # Each of them is a command on cells: cut, insert above, delete.
     for key in ("x", "a", "d", "d", "9"):

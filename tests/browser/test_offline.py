@@ -68,12 +68,12 @@ def run_to_the_end(notebook: NotebookPage) -> None:
     notebook.run(0)
     notebook.evaluate("probe.start()\nprobe.wait()")
     # Hidden below the widget, and only for readers who have none.
-    expect(notebook.outputs(0).locator(".sp-kept img")).to_have_count(1, timeout=SOON)
+    expect(notebook.outputs(0).locator(".sp-kept img")).to_have_count(1)
     expect(notebook.outputs(0).locator(".sp-kept img")).to_be_hidden()
     notebook.save()
     notebook.page.get_by_role("menuitem", name="Kernel", exact=True).click()
     notebook.page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
-    expect(notebook.page.locator(".jp-KernelName")).to_have_text("No Kernel", timeout=SOON)
+    expect(notebook.page.locator(".jp-KernelName")).to_have_text("No Kernel")
 
 
 def take_notes_of_lost_widgets(console: Console) -> None:
@@ -123,7 +123,7 @@ def test_with_saved_state_the_widget_is_there_and_read_only(
     run_to_the_end(saves_state)
     saves_state.open()
     panel = Panel(saves_state.outputs(0))
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     expect(panel.region).to_contain_text("No kernel is behind this widget")
     panel.expect_buttons()
     expect(panel.field("Learning rate")).to_be_disabled()
@@ -152,7 +152,7 @@ def test_a_widget_whose_kernel_ends_becomes_read_only(
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.locator(".lm-Menu-item", has_text=re.compile("^Restart Kernel")).first.click()
     page.get_by_role("dialog").get_by_role("button", name="Confirm Kernel Restart").click()
-    expect(panel.region).to_contain_text("No kernel is behind this widget", timeout=60_000)
+    expect(panel.region).to_contain_text("No kernel is behind this widget")
     panel.expect_buttons()
     # JupyterLab tells of the connection that was lost.
     assert [each for each in console.take() if "Connection lost" not in each] == []

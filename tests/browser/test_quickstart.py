@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WINDOW, Photograph
 from tests.browser.notebook import FrontEnd, NotebookPage
-from tests.browser.panel import SOON, TAKES_EFFECT, TRAINING, Panel
+from tests.browser.panel import TAKES_EFFECT, TRAINING, Panel
 from tests.browser.server import JupyterServer
 from tests.browser.workbench import N_EDGES
 
@@ -41,12 +41,11 @@ def test_train_watch_pause_resume_and_use_the_scores(
     panel.region.scroll_into_view_if_needed()
     photograph(page, f"quickstart-{name}-1-idle")
 
-    if name == "notebook":
-        # The whole training once is enough.
-        panel.enter("Epochs", "12")
+    # It ends by itself in one of them. In the other it outlasts the reload, however slow that is.
+    panel.enter("Epochs", "12" if name == "notebook" else "10000")
     panel.record_states()
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     assert panel.recorded_states() == [
         ("idle", "Progress of the training"),
         ("preparing", "Progress of the preparation"),
@@ -73,12 +72,12 @@ def test_train_watch_pause_resume_and_use_the_scores(
         expect(panel.region).to_be_visible(timeout=60_000)
         panel.expect_steps_beyond(step)
         panel.expect_chart_to_change(panel.lines())
-    panel.expect_steps_beyond(40, timeout=60_000)
+    panel.expect_steps_beyond(40)
     panel.chart.scroll_into_view_if_needed()
     photograph(page, f"quickstart-{name}-2-running")
 
     sleeping = tutorial.append_and_begin("import time\ntime.sleep(6)\nprint('slept')")
-    expect(tutorial.prompt(sleeping)).to_have_text("[*]:", timeout=SOON)
+    expect(tutorial.prompt(sleeping)).to_have_text("[*]:")
     seconds = panel.seconds_to_take_effect("Pause", "paused")
     assert tutorial.is_running(sleeping), "the cell ended before the pause was seen"
     assert seconds < TAKES_EFFECT
@@ -96,15 +95,19 @@ def test_train_watch_pause_resume_and_use_the_scores(
 
     panel.press("Resume")
     panel.expect_state("running")
-    panel.expect_state("done", timeout=TRAINING)
+    if name == "notebook":
+        panel.expect_state("done", timeout=TRAINING)
+        expect(panel.progress).to_have_attribute("aria-valuenow", "100")
+        assert panel.step == panel.n_steps
+    else:
+        panel.press("Stop")
+        panel.expect_state("stopped")
     panel.expect_buttons("Reset")
-    expect(panel.progress).to_have_attribute("aria-valuenow", "100")
-    assert panel.step == panel.n_steps
-    photograph(page, f"quickstart-{name}-5-done")
+    photograph(page, f"quickstart-{name}-5-ended")
     # A picture for readers without a kernel follows the widget now. Notebook 7 makes a scrolling
     # box of an output that is long enough, which narrow ones are.
     page.set_viewport_size({"width": 640, "height": 1100})
-    expect(tutorial.outputs(PANEL_CELL).locator(".sp-kept")).to_have_count(1, timeout=SOON)
+    expect(tutorial.outputs(PANEL_CELL).locator(".sp-kept")).to_have_count(1)
     assert panel.output.evaluate("(output) => output.scrollHeight - output.clientHeight") <= 1
     page.set_viewport_size(WINDOW)
 

@@ -37,7 +37,7 @@ def test_what_a_variable_holds_is_overwritten_only_after_a_yes(workbench: Workbe
     notebook.evaluate("kept = 'my notes'\nlost = [1, 2]")
     panel = workbench.new_panel(epochs=1, save_as="kept")
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     expect(question(panel)).to_be_visible()
     expect(question(panel)).to_contain_text("kept already holds a value (str)")
     assert notebook.evaluate("print(kept)") == "my notes"
@@ -60,7 +60,7 @@ def test_what_a_variable_holds_is_overwritten_only_after_a_yes(workbench: Workbe
     panel.press("Reset")
     panel.expect_state("idle")
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     expect(panel.status).to_contain_text("The scores are in the variable lost.")
     expect(question(panel)).to_be_hidden()
 

@@ -39,7 +39,7 @@ def test_files_come_as_downloads_of_the_view_that_asked(
     expect(export.get_by_role("status")).to_have_text("There is nothing to export yet.")
 
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     # With a second view, one click is still one download.
     second = workbench.panel_in(workbench.notebook.append_and_begin("probe"))
     downloads: list[object] = []
@@ -68,7 +68,7 @@ def count(numbers: object) -> int:
 def test_files_come_while_a_cell_runs(workbench: Workbench, tmp_path: Path) -> None:
     panel = workbench.new_panel(epochs=1)
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     panel.open_tab("Export")
     cell = workbench.notebook.append_and_begin("import time\ntime.sleep(30)")
     download(panel, "History (CSV)", tmp_path)
@@ -82,7 +82,7 @@ def test_a_snapshot_in_a_cell_is_a_picture_with_words(
 ) -> None:
     panel = workbench.new_panel(epochs=2)
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     cell = workbench.notebook.append_and_begin("probe.snapshot()")
     picture = workbench.notebook.outputs(cell).get_by_role("img")
     expect(picture).to_be_visible(timeout=SOON)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.axe import violations
 from tests.browser.conftest import Photograph
-from tests.browser.panel import SOON, TRAINING, Panel
+from tests.browser.panel import TRAINING, Panel
 from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,7 @@ def test_the_hard_circuit_is_measured_and_the_best_one_restored(workbench: Workb
     validation = panel.region.get_by_role("group", name="Hard circuit on validation data")
     expect(panel.button("Evaluate now")).to_be_disabled()
     panel.press("Step")
-    panel.expect_state("paused", timeout=60_000)
+    panel.expect_state("paused")
     panel.press("Evaluate now")
     expect(validation).to_contain_text(", step 1 ")
     # While the circuit is still the whole model, nothing is more faithful.
@@ -95,7 +95,7 @@ def test_finished_runs_are_compared_renamed_hidden_and_deleted(workbench: Workbe
     expect(rows).to_have_count(2)
     expect(panel.region.get_by_label("Name of cheap edges")).to_have_value("cheap edges")
     expect(panel.region.get_by_label("Show Run 2 in the chart")).not_to_be_checked()
-    expect(panel.chart).to_contain_text("cheap edges", timeout=SOON)
+    expect(panel.chart).to_contain_text("cheap edges")
 
     panel.region.get_by_label("Delete cheap edges").click()
     expect(rows).to_have_count(1)
@@ -151,7 +151,7 @@ def test_the_time_is_estimated_before_the_start(workbench: Workbench) -> None:
     panel = workbench.new_panel()
     expect(panel.region).to_contain_text("479 edges, 400 steps; needs about")
     panel.press("Estimate time")
-    expect(panel.region).to_contain_text(re.compile(r"a step, .* in all\."), timeout=SOON)
+    expect(panel.region).to_contain_text(re.compile(r"a step, .* in all\."))
     panel.expect_state("idle")
 
 

@@ -48,7 +48,7 @@ def ended(workbench: Workbench) -> Iterator[Panel]:
     """A widget after a run; the screen is an ordinary one again afterwards."""
     panel = workbench.new_panel(loader="task.train_loader, task.test_loader", epochs=3)
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     yield panel
     workbench.page.emulate_media(forced_colors="none", reduced_motion="no-preference")
 
@@ -80,7 +80,7 @@ def test_nothing_moves_where_less_motion_is_asked_for(workbench: Workbench) -> N
     workbench.page.emulate_media(reduced_motion="reduce")
     panel = workbench.new_panel(epochs=200)
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.expect_steps_beyond(10)
     assert panel.output.evaluate(_MOVES) == []
     panel.press("Stop")

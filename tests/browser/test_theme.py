@@ -54,7 +54,7 @@ def ended(workbench: Workbench) -> Iterator[Panel]:
     choose(page, "Settings", "Theme", "Synchronize with System Settings")
     panel = workbench.new_panel(epochs=2)
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     yield panel
     choose(page, "Settings", "Theme", "Synchronize with System Settings")
 

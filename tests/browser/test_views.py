@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 def test_a_second_view_shows_the_same_and_each_steers_both(workbench: Workbench) -> None:
     first = workbench.new_panel(epochs=200)
     first.press("Start")
-    first.expect_state("running", timeout=60_000)
+    first.expect_state("running")
     first.expect_steps_beyond(2)
 
     cell = workbench.notebook.append_and_begin("probe")
@@ -47,7 +47,7 @@ def test_after_a_reload_of_the_page_everything_is_back_and_works(workbench: Work
     notebook = workbench.notebook
     panel = workbench.new_panel(epochs=400)
     panel.press("Start")
-    panel.expect_state("running", timeout=60_000)
+    panel.expect_state("running")
     panel.enter("Lambda", "0.5")
     panel.enter("Save scores as", "after_reload")
     panel.expect_steps_beyond(3)
@@ -83,7 +83,7 @@ def test_what_was_chosen_in_the_circuit_is_in_every_view_and_there_after_a_reloa
     notebook.evaluate("import time")
     panel = workbench.new_panel(epochs=2)
     panel.press("Start")
-    panel.expect_state("done", timeout=60_000)
+    panel.expect_state("done")
     circuit = panel.output.get_by_role("region", name="Circuit", exact=True)
     circuit.get_by_label("Number of edges").fill("12")
     circuit.get_by_label("Find", exact=True).fill("MLP 2")
@@ -102,6 +102,6 @@ def test_what_was_chosen_in_the_circuit_is_in_every_view_and_there_after_a_reloa
 
     notebook.save()
     notebook.open()
-    expect(circuit.get_by_label("Number of edges")).to_have_value("15", timeout=60_000)
+    expect(circuit.get_by_label("Number of edges")).to_have_value("15")
     expect(circuit.get_by_role("button", name=pinned, pressed=True)).to_be_visible()
     expect(circuit.get_by_text("15 edges as text")).to_be_visible()

@@ -128,7 +128,8 @@ def test_a_cell_that_is_run_again_leaves_nothing_behind(kernel: Kernel) -> None:
     assert after["threads"] <= before["threads"]
     assert after["handles"] <= before["handles"]
     memory = [each["memory"] for each in totals]
-    earlier, later = memory[: RERUNS // 2], memory[RERUNS // 2 :]
+    # Not the first third: caches fill up, and the C library keeps what threads have freed.
+    earlier, later = memory[RERUNS // 3 : 2 * RERUNS // 3], memory[2 * RERUNS // 3 :]
     assert statistics.median(later) <= MOST_GROWTH * statistics.median(earlier)
 
     kernel.run("probe.close(); del probe")

@@ -103,8 +103,8 @@ def test_every_method_runs_from_the_panel(
     probe = make_probe()
     choose_method(probe, name)
     assert probe.panel.problems == {}
-    if "epochs" in probe.panel.values:
-        edit(probe, epochs="1")
+    if "steps" in probe.panel.values:
+        edit(probe, steps="3")
     if name == "acdc":
         edit(probe, thresholds="0.1")
     probe.start()
