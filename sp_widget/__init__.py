@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from sp_widget.methods.uniform_gradient_sampling import (
         uniform_gradient_sampling_prune_scores as uniform_gradient_sampling_prune_scores,
     )
+    from sp_widget.report.groups import NodeGroup as NodeGroup
     from sp_widget.report.picture import Picture as Picture
     from sp_widget.report.picture import snapshot as snapshot
     from sp_widget.types import AblationType as AblationType
@@ -212,6 +213,7 @@ _HOMES = {
     "methods.subnetwork_probing.config": ["SubnetworkProbingConfig"],
     "methods.subnetwork_probing.function": ["subnetwork_probing_prune_scores"],
     "methods.subnetwork_probing.trainer": ["SubnetworkProbing"],
+    "report.groups": ["NodeGroup"],
     "report.picture": ["Picture", "snapshot"],
     "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],

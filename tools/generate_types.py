@@ -42,9 +42,15 @@ from ipywidgets import Widget  # noqa: E402
 
 import sp_widget  # noqa: E402
 import sp_widget.widget  # noqa: E402
-from sp_widget.report import circuit_layout, draw_circuit, edge_routes, top_circuit  # noqa: E402
+from sp_widget.report import (  # noqa: E402
+    circuit_layout,
+    draw_circuit,
+    edge_routes,
+    groups,
+    top_circuit,
+)
 from sp_widget.session import state  # noqa: E402
-from sp_widget.widget import panel  # noqa: E402
+from sp_widget.widget import circuit, panel  # noqa: E402
 
 OUT = ROOT / "js" / "src" / "generated"
 HEADER = "// Written by tools/generate_types.py. Change the Python, and run it again.\n"
@@ -75,6 +81,7 @@ MEASURES: Mapping[str, Any] = {
             "RAISED",
             "LINE_STEP",
             "LINES",
+            "KINDS_IN_COLUMNS",
         )
     },
     **{
@@ -83,10 +90,25 @@ MEASURES: Mapping[str, Any] = {
     },
     **{
         name: getattr(draw_circuit, name)
-        for name in ("MOST_DRAWN", "THIN", "THICK", "MISS_WIDTH", "PORT_DASHES", "VERDICT_DASHES")
+        for name in (
+            "MOST_DRAWN",
+            "THIN",
+            "THICK",
+            "MISS_WIDTH",
+            "ARROW_LENGTH",
+            "ARROW_WIDTH",
+            "PORT_DASHES",
+            "VERDICT_DASHES",
+        )
     },
     "DEFAULT_SIZE": top_circuit.DEFAULT_SIZE,
     "VERDICT_LABELS": top_circuit.VERDICT_LABELS,
+    "KNOWN": circuit.KNOWN,
+    "GROUP_COLOURS": groups.GROUP_COLOURS,
+    "GROUP_DASHES": groups.GROUP_DASHES,
+    "GROUP_PADDING": groups.PADDING,
+    "LONGEST_NAME": groups.LONGEST_NAME,
+    "LONGEST_NOTE": groups.LONGEST_NOTE,
 }
 """What both pictures of a circuit are drawn with."""
 

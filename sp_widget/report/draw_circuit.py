@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
@@ -26,6 +26,7 @@ from sp_widget.report.drawing import (
     write,
 )
 from sp_widget.report.edge_routes import Point, port_height, port_x, route
+from sp_widget.report.groups import GROUP_COLOURS, GROUP_DASHES, NodeGroup, Outline, outlines
 from sp_widget.report.top_circuit import VERDICT_LABELS, TopCircuit, TopEdge, Verdict
 
 MOST_DRAWN = 400
@@ -38,6 +39,8 @@ MARK_SIZE = 5.5
 """Diameter of the ring on an edge with a negative score."""
 MISS_WIDTH = 1.8
 """A missing edge has a low score by nature, and must be seen all the same."""
+ARROW_LENGTH, ARROW_WIDTH = 6.0, 2.2
+"""Of an arrowhead: how long it is, and how much wider than its line on either side."""
 
 LETTER = 6.9
 """Width of a bold letter of a name."""
@@ -54,9 +57,11 @@ VERDICT_COLOURS: dict[Verdict, str] = {"hit": "#1565c0", "miss": "#7a0c1e", "ext
 _FILLS: dict[Kind, str] = {
     "mlp": mixed(SUCCESS, 0.18, GROUND),
     "start": "#eeeeee",
+    "mid": "#eeeeee",
+    "post": "#eeeeee",
     "end": "#eeeeee",
 }
-_CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "end": 3.0}
+_CORNERS: dict[Kind, float] = {"mlp": 11.0, "start": 3.0, "mid": 3.0, "post": 3.0, "end": 3.0}
 
 
 def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
@@ -84,7 +89,13 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
-def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout) -> None:
+def draw_circuit(
+    axes: Any,
+    data: GraphData,
+    circuit: TopCircuit,
+    layout: Layout,
+    groups: Sequence[NodeGroup] = (),
+) -> None:
     """Draw into axes whose units are those of the layout, downwards from the upper left corner."""
     _draw_labels(axes, data, layout)
     included = [each for each in circuit.edges if each.verdict != "miss"]
@@ -92,19 +103,22 @@ def draw_circuit(axes: Any, data: GraphData, circuit: TopCircuit, layout: Layout
     drawn += included[:MOST_DRAWN]
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
+    ramp = _ramp(circuit)
     ports: set[tuple[Spot, Port]] = set()
     for each in drawn:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
         points = route(layout, source, dest, port, shared, each.place)
-        _draw_edge(axes, each, points, port, circuit)
+        _draw_edge(axes, each, points, port, ramp)
         if port:
             ports.add((dest, port))
     alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
     touched = {
         s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
     }
+    for outline in outlines(data, layout, groups):
+        _draw_outline(axes, outline, groups[outline.group].name)
     for spot, box in layout.boxes.items():
         state: NodeState = "alive" if spot in alive else "idle" if spot in touched else "out"
         _draw_box(axes, data["boxes"][spot[1]], box, layout.box_height, state)
@@ -120,15 +134,17 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
             for v, text in VERDICT_LABELS.items()
         ]
     samples = []
+    ramp = _ramp(circuit)
+    drawn = circuit.edges[:MOST_DRAWN]
     for name, scores in (
-        ("Score", [each.score for each in circuit.edges if each.score >= 0]),
-        ("Negative", [each.score for each in circuit.edges if each.score < 0]),
+        ("Score", [each.score for each in drawn if each.score >= 0]),
+        ("Negative", [each.score for each in drawn if each.score < 0]),
     ):
         if not scores:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            colour, width = weight_of(score, circuit.strongest)
+            colour, width = weight_of(score, ramp)
             samples.append(_sample(text, colour, width, marked=score < 0))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
@@ -159,19 +175,27 @@ def _negative_mark(colour: str) -> dict[str, Any]:
     }
 
 
-def weight_of(score: float, strongest: float) -> tuple[str, float]:
-    """Return colour and width of a score: the stronger, the darker and thicker."""
+def _ramp(circuit: TopCircuit) -> tuple[float, float]:
+    """Return the least and the largest absolute score of the edges that are drawn."""
+    sizes = [abs(each.score) for each in circuit.edges[: min(circuit.size, MOST_DRAWN)]]
     # An infinite score is drawn like the strongest one.
-    share = min(1.0, abs(score) / strongest) if strongest else 0.0
+    return min(sizes, default=0.0), min(max(sizes, default=0.0), circuit.strongest)
+
+
+def weight_of(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
+    """Return colour and width of a score: the stronger, the darker and thicker."""
+    weakest, strongest = ramp
+    share = min(1.0, (abs(score) - weakest) / (strongest - weakest)) if strongest > weakest else 1.0
+    share = max(0.0, share)
     colour = SECOND if score < 0 else BRAND
     low, high = mixed(colour, 0.38, GROUND), mixed(colour, 0.72, TEXT)
     return mixed(high, share, low), THIN + (THICK - THIN) * share
 
 
 def _draw_edge(
-    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, circuit: TopCircuit
+    axes: Any, each: TopEdge, points: Sequence[Point], port: Port, ramp: tuple[float, float]
 ) -> None:
-    colour, width = weight_of(each.score, circuit.strongest)
+    colour, width = weight_of(each.score, ramp)
     dash = PORT_DASHES[port]
     if each.verdict:
         colour, dash = VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
@@ -180,7 +204,22 @@ def _draw_edge(
         width = THIN
     elif each.verdict == "miss":
         width = MISS_WIDTH
-    path = Path(points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
+    alpha = 0.45 if faded else 1.0
+    # Lines arrive upright: the arrow takes the place of the last piece.
+    x, y = points[-1]
+    half = width / 2 + ARROW_WIDTH
+    axes.add_patch(
+        Polygon(
+            [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)],
+            facecolor=colour,
+            linewidth=0,
+            alpha=alpha,
+        )
+    )
+    path = Path(
+        [*points[:-1], (x, y + ARROW_LENGTH)],
+        [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1),
+    )
     axes.add_patch(
         PathPatch(
             path,
@@ -188,7 +227,7 @@ def _draw_edge(
             edgecolor=colour,
             linewidth=line_width(width),
             linestyle=(0, dash),
-            alpha=0.45 if faded else 1.0,
+            alpha=alpha,
             capstyle="butt",
         )
     )
@@ -197,6 +236,26 @@ def _draw_edge(
         x, y = curve[len(curve) // 2]
         # Below the boxes, as the edge.
         axes.plot([x], [y], zorder=1, **_negative_mark(colour))
+
+
+def _draw_outline(axes: Any, outline: Outline, name: str) -> None:
+    colour = GROUP_COLOURS[outline.group % len(GROUP_COLOURS)]
+    axes.add_patch(
+        FancyBboxPatch(
+            (outline.left, outline.top),
+            outline.width,
+            outline.height,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor=mixed(colour, 0.12, GROUND),
+            edgecolor=colour,
+            linewidth=line_width(1.6),
+            linestyle=GROUP_DASHES[outline.group % len(GROUP_DASHES)],
+        )
+    )
+    if outline.named:
+        ground = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.0}
+        at = outline.left, outline.top - 2
+        write(axes, *at, name, 9.5, color=TEXT, va="bottom", bbox=ground)
 
 
 def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeState) -> None:
@@ -209,8 +268,8 @@ def _draw_box(axes: Any, data: BoxData, box: Box, height: float, state: NodeStat
             box.width,
             height,
             boxstyle=f"round,pad=0,rounding_size={corner}",
-            # A node outside of the circuit hides no edge.
-            facecolor="none" if state == "out" else fill,
+            # Also without edges of its own it hides those that pass: its name stays legible.
+            facecolor=fill,
             edgecolor=LINE if state == "out" else MUTED,
             linewidth=line_width(1),
             linestyle="--" if state == "idle" else "-",
@@ -231,7 +290,9 @@ def _names(box: BoxData) -> list[str]:
         "head": [name, name[1:], str(head)],
         "shared": [f"KV {head}", "KV"],
         "attention": [f"{name} (all heads)", name],
+        "mid": [name, f"Mid {box['block']}"],
         "mlp": [name, f"M{box['block']}", "M"],
+        "post": [name, f"Post {box['block']}"],
     }
     return forms[box["kind"]]
 

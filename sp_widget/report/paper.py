@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
@@ -17,6 +18,7 @@ from sp_widget.report.drawing import (
     legend_columns,
     without_frame,
 )
+from sp_widget.report.groups import NodeGroup
 from sp_widget.report.top_circuit import TopCircuit
 
 MM_PER_INCH = 25.4
@@ -25,7 +27,9 @@ DOTS_PER_INCH = 600
 LEGEND_ROW = 16.0
 
 
-def paper_figure(data: GraphData, circuit: TopCircuit, width_mm: float) -> Figure:
+def paper_figure(
+    data: GraphData, circuit: TopCircuit, width_mm: float, groups: Sequence[NodeGroup] = ()
+) -> Figure:
     """Return the figure: the nodes of the circuit, its edges, and a legend below them.
 
     Letters are not made smaller to fit. Raises `ArgumentError` for a width without room for the
@@ -46,6 +50,6 @@ def paper_figure(data: GraphData, circuit: TopCircuit, width_mm: float) -> Figur
     without_frame(sheet, width, height)
     axes = figure.add_axes((0, legend / height, 1, layout.height / height))
     without_frame(axes, width, layout.height, downwards=True)
-    draw_circuit(axes, data, circuit, layout)
+    draw_circuit(axes, data, circuit, layout, groups)
     draw_legend(sheet, handles, "center", (0.5, legend / 2 / height), columns=columns)
     return figure

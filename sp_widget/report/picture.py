@@ -19,7 +19,7 @@ from torch import Tensor
 from sp_widget import methods
 from sp_widget.circuits.arguments import check_count
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
-from sp_widget.errors import ArgumentError, StateError
+from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
@@ -28,8 +28,9 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
 from sp_widget.report import tables
 from sp_widget.report.chart_data import chart_traits
-from sp_widget.report.circuit_data import NOT_DRAWN, graph_data, score_traits
+from sp_widget.report.circuit_data import KNOWN, graph_data, score_traits
 from sp_widget.report.curve_data import curve_traits, named_evaluations
+from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 from sp_widget.report.web_page import web_page
@@ -76,6 +77,7 @@ class Picture:
         title: str,
         faithfulness: Mapping[str, Evaluation],
         code: str,
+        groups: Sequence[NodeGroup],
     ) -> None:
         self.title = plain(title)
         """What the picture is of."""
@@ -87,11 +89,14 @@ class Picture:
         self._scores = score_traits(model, prune_scores, official_edges)
         self._faithfulness = faithfulness
         self._code = code
+        self._groups = check_groups(self._data, groups)
         self.tables: dict[str, tables.Rows] = {
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
             "Strongest edges": tables.strongest(self._circuit),
         }
         """Settings, results and strongest edges in words, by heading."""
+        if self._groups:
+            self.tables["Groups"] = tables.groups(self._groups)
         if config is not None:
             self.tables = {"Settings": tables.settings(config), **self.tables}
 
@@ -162,6 +167,7 @@ class Picture:
             self._data,
             self._circuit,
             self.tables,
+            self._groups,
         )
 
     def render(self, kind: FileKind, parts: Collection[Part] | None = None) -> bytes:
@@ -180,15 +186,13 @@ class Picture:
             width_mm: millimetres; one column of a paper has about 85, two have about 175.
 
         Raises `ArgumentError` for a width in which the circuit has no room, with the one that it
-        needs, and `StateError` where there is no picture of the model.
+        needs.
         """
         from sp_widget.report.paper import paper_figure
 
         if isinstance(width_mm, bool) or not isinstance(width_mm, Real) or not 0 < width_mm < 2000:
             raise ArgumentError("width_mm", "millimetres, more than 0", width_mm)
-        if self._data is None:
-            raise StateError(NOT_DRAWN)
-        return paper_figure(self._data, self._circuit, float(width_mm))
+        return paper_figure(self._data, self._circuit, float(width_mm), self._groups)
 
     def web_page(self) -> bytes:
         """Return an HTML file in which circuit, chart and curve can be explored.
@@ -201,9 +205,11 @@ class Picture:
             self.title,
             self._content,
             circuit={
-                "graph": self._data or {},
-                "no_picture": "" if self._data else NOT_DRAWN,
+                "graph": self._data,
                 "n_edges": self._circuit.size,
+                "comparable": [KNOWN] if self._circuit.compared else [],
+                "compare": KNOWN if self._circuit.compared else "",
+                "groups": [group.data for group in self._groups],
                 **self._scores,
             },
             chart=chart if self._history else None,
@@ -290,6 +296,7 @@ def snapshot(
     title: str = "Subnetwork probing",
     faithfulness: Evaluation | Mapping[str, Evaluation] | None = None,
     code: str = "",
+    groups: Sequence[NodeGroup] = (),
 ) -> Picture:
     """A picture of scores: the circuit, and with a `history` the chart of the training.
 
@@ -306,6 +313,7 @@ def snapshot(
         title: what stands above it.
         faithfulness: what `sp.evaluate` returned, one or several by name, for the page to explore.
         code: Python that repeats the run, likewise.
+        groups: nodes to outline, each group with its name.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -348,4 +356,5 @@ def snapshot(
         title=title,
         faithfulness=curves,
         code=code,
+        groups=groups,
     )

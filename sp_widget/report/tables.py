@@ -14,6 +14,7 @@ from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import StepRecord
 from sp_widget.report.circuit_data import known_auroc
+from sp_widget.report.groups import NodeGroup
 from sp_widget.report.top_circuit import TopCircuit
 
 Rows = list[tuple[str, str]]
@@ -88,3 +89,8 @@ def html_table(tables: Mapping[str, Rows]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4g}"
+
+
+def groups(gathered: Sequence[NodeGroup]) -> Rows:
+    """Return the groups of nodes by name, with their nodes."""
+    return [(group.name, ", ".join(group.nodes)) for group in gathered]

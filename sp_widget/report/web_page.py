@@ -58,7 +58,8 @@ def web_page(
         f"<title>{escape(title)}</title><style>{style}</style></head><body>"
         f'<header><h1>{escape(title)}</h1><p class="spg-words">{escape(words)}</p></header>'
         "<main><noscript><p>The circuit and the chart need JavaScript.</p></noscript>"
-        '<div id="sp-circuit"></div>'
+        # The mark of ipywidgets on a view without a kernel: it offers nothing that needs one.
+        '<div id="sp-circuit" class="jupyter-widgets-disconnected"></div>'
         '<div class="spg-curves"><div id="sp-chart"></div><div id="sp-faithfulness"></div></div>'
         f'<div class="spg-tables">{html_table(tables)}</div>{code_block if code else ""}</main>'
         f"<footer>Made with sp_widget {escape(__version__)}.</footer>"

@@ -1,7 +1,19 @@
 import { h } from "../shared/dom";
 import { watchTheme } from "../shared/theme";
 
-const NAMES = ["hit", "miss", "extra", "density", "text", "muted", "ground", "line"] as const;
+const NAMES = [
+  "hit",
+  "miss",
+  "extra",
+  "off",
+  "on",
+  "accent",
+  "density",
+  "text",
+  "muted",
+  "ground",
+  "line",
+] as const;
 
 /** The colours of a canvas, which knows no stylesheet. */
 export interface Palette extends Record<(typeof NAMES)[number], string> {
