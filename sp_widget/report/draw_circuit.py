@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon, Rectangle
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
@@ -89,6 +91,10 @@ def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
     return (position, source), (position, _destination(data, edge)["box"])
 
 
+Arrow: TypeAlias = tuple[list[Point], tuple[float, float, float, float]]
+"""Its corners, and its colour with the opacity."""
+
+
 def draw_circuit(
     axes: Any,
     data: GraphData,
@@ -104,15 +110,24 @@ def draw_circuit(
     # The most important lies on top, and what carries nothing below.
     drawn.sort(key=lambda each: (each.verdict == "miss" or each.carries, abs(each.score)))
     ramp = _ramp(circuit)
+    arrows: list[Arrow] = []
     ports: set[tuple[Spot, Port]] = set()
     for each in drawn:
         source, dest = spots_of(data, each.edge)
         port = _destination(data, each.edge)["port"]
         shared = data["boxes"][dest[1]]["kind"] == "shared"
         points = route(layout, source, dest, port, shared, each.place)
-        _draw_edge(axes, each, points, port, ramp)
+        arrows.append(_draw_edge(axes, each, points, port, ramp))
         if port:
             ports.add((dest, port))
+    # All together: an artist for each takes as much memory as the line itself.
+    axes.add_collection(
+        PolyCollection(
+            [corners for corners, _ in arrows],
+            facecolors=[colour for _, colour in arrows],
+            linewidths=0,
+        )
+    )
     alive = {s for each in circuit.carrying for s in spots_of(data, each.edge)}
     touched = {
         s for each in circuit.edges if each.verdict != "miss" for s in spots_of(data, each.edge)
@@ -194,7 +209,8 @@ def weight_of(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
 
 def _draw_edge(
     axes: Any, each: TopEdge, points: Sequence[Point], port: Port, ramp: tuple[float, float]
-) -> None:
+) -> Arrow:
+    """Draw a line, and return the arrowhead at its end."""
     colour, width = weight_of(each.score, ramp)
     dash = PORT_DASHES[port]
     if each.verdict:
@@ -208,14 +224,6 @@ def _draw_edge(
     # Lines arrive upright: the arrow takes the place of the last piece.
     x, y = points[-1]
     half = width / 2 + ARROW_WIDTH
-    axes.add_patch(
-        Polygon(
-            [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)],
-            facecolor=colour,
-            linewidth=0,
-            alpha=alpha,
-        )
-    )
     path = Path(
         [*points[:-1], (x, y + ARROW_LENGTH)],
         [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1),
@@ -233,9 +241,11 @@ def _draw_edge(
     )
     if each.score < 0 and not each.verdict and not faded:
         (curve,) = map(np.asarray, path.to_polygons(closed_only=False))
-        x, y = curve[len(curve) // 2]
+        middle_x, middle_y = curve[len(curve) // 2]
         # Below the boxes, as the edge.
-        axes.plot([x], [y], zorder=1, **_negative_mark(colour))
+        axes.plot([middle_x], [middle_y], zorder=1, **_negative_mark(colour))
+    corners = [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)]
+    return corners, to_rgba(colour, alpha)
 
 
 def _draw_outline(axes: Any, outline: Outline, name: str) -> None:

@@ -386,7 +386,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
     def _show_circuits(self) -> None:
         known = [] if self._official_edges is None else [KNOWN]
-        names = [*known, *self._circuits, *self._runs]
+        names = list(dict.fromkeys([*known, *self._circuits, *self._runs]))
         self.update(
             kept=[
                 KeptData(name=name, edges=len(kept) if isinstance(kept, list) else None)

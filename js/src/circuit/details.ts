@@ -1,7 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import { h, setText } from "../shared/dom";
+import { h, hasFocus, setText } from "../shared/dom";
 import { verdictOn, type Circuit } from "./top-circuit";
 import { counted, formatCount, formatScore } from "./format";
 import {
@@ -97,6 +97,14 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
     release.hidden = !pinned;
     element.dataset.target = String(inView !== "");
   };
+  /** Shows a list; without taking the focus out of it where it is what it was. */
+  const fill = (...parts: Node[]): void => {
+    const next = h("div", { class: lists.className }, ...parts);
+    if (next.isEqualNode(lists)) return;
+    const held = hasFocus(lists);
+    lists.replaceChildren(...next.childNodes);
+    if (held) element.focus({ preventScroll: true });
+  };
   const link = (text: string, to: string, label = ""): HTMLElement =>
     h(
       "button",
@@ -125,7 +133,7 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
       gathering.show(null, []);
       const end = (label: string, spot: number): HTMLElement =>
         h("li", { class: "spc-row" }, label, link(boxAt(graph, spot).name, spotName(graph, spot)));
-      lists.replaceChildren(
+      fill(
         h("p", { class: "spc-edge-effect", role: "status" }, effect),
         h(
           "ul",
@@ -143,7 +151,7 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
         head("The circuit", "", false, false);
         setText(words, `${inWords(graph, circuit)} ${HINT}`);
         gathering.show(null, groups);
-        lists.replaceChildren(
+        fill(
           ...groups.flatMap((group) => [
             h("p", { class: "spc-heading" }, group.name),
             ...(group.note ? [h("p", { class: "spc-note" }, group.note)] : []),
@@ -219,7 +227,7 @@ export function createDetails(prefix: string, events: DetailsEvents): Details {
       );
       const out = edges.filter((edge) => graph.from[edge] === target.spot);
       parts.push(...list("Is read by", out, "to"));
-      lists.replaceChildren(
+      fill(
         ...(parts.length > 0 ? parts : [h("p", { class: "spc-words" }, "No edge in the circuit.")]),
       );
     },

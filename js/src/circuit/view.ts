@@ -465,6 +465,7 @@ export function createView(
     if (edge === resting) return;
     resting = edge;
     clearTimeout(asking);
+    if (edge === null) change("asked", "");
     if (edge === null || order.length === 0) return;
     asking = setTimeout(() => {
       change("asked", edgeName(graph, edge));

@@ -1,3 +1,4 @@
+import { createAvailability } from "../shared/availability";
 import { h, setAttribute, setText } from "../shared/dom";
 import { counted } from "./format";
 import type { KeptData } from "./model";
@@ -52,15 +53,17 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
   const keep = h("button", { type: "button", class: "spc-button" }, "Keep");
   const told = h("span", { id: `${prefix}-kept`, class: "spc-told" });
   const tryKeep = (): void => {
-    if (keep.disabled) return;
+    if (unkept !== "" || name.value.trim() === "") return;
     events.keep(name.value.trim());
     name.value = "";
     showKeep();
   };
+  // A button that has nothing left to do keeps the focus.
+  const [canUndo, canRedo, canReset, canKeep] = [undo, redo, reset, keep].map(createAvailability);
   let unkept = "";
   const showKeep = (): void => {
     name.disabled = unkept !== "";
-    keep.disabled = unkept !== "" || name.value.trim() === "";
+    canKeep?.set(unkept === "" && name.value.trim() !== "");
   };
   keep.addEventListener("click", tryKeep);
   name.addEventListener("input", showKeep);
@@ -81,9 +84,9 @@ export function createWhatIf(prefix: string, events: WhatIfEvents): WhatIf {
     element,
     show(state) {
       element.hidden = state.switches + state.undone === 0;
-      undo.disabled = state.switches === 0;
-      redo.disabled = state.undone === 0;
-      reset.disabled = state.switches === 0;
+      canUndo?.set(state.switches > 0);
+      canRedo?.set(state.undone > 0);
+      canReset?.set(state.switches > 0);
       setText(effect, state.switches ? state.note || state.effect : "");
       keeping.hidden = state.switches === 0;
       ({ unkept } = state);

@@ -196,14 +196,19 @@ describe("an edge under the pointer", () => {
     view.el.querySelector(".spc-nodes")?.dispatchEvent(new Event("pointerleave"));
     settle();
     expect(view.text(".spc-details-title")).toBe("The circuit");
+    expect(view.model.get("asked")).toBe("");
   });
 
   it("can be pinned from the list of a node, and leads to its ends", () => {
     const view = open({ pinned: "A1.1" });
     const row = view.el.querySelector<HTMLButtonElement>('[aria-label^="Edge A0.0->A1.1.Q"]');
+    row?.focus();
     row?.click();
     settle();
     expect(view.model.get("pinned")).toBe("A0.0->A1.1.Q");
+    // The keyboard is still in the view, and switches what is pinned.
+    press(document.activeElement as HTMLElement, "x");
+    expect(view.model.get("switches")).toEqual(["-A0.0->A1.1.Q"]);
     expect(view.text(".spc-lists")).toContain("FromA0.0ToA1.1");
     button(view, "A1.1").click();
     settle();
