@@ -24,8 +24,8 @@ import torch
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from sp_widget.graph.edge_graph import BlockShape, Graph
+from sp_widget.report.bundle import bundled
 from sp_widget.report.circuit_data import score_bytes, structure
-from sp_widget.widget.bundle import bundled
 from tests.chromium import require_chromium
 
 FRAMES_PER_SECOND = 30

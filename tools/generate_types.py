@@ -65,6 +65,9 @@ CONSTANTS: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
 }
 """Of a bundle: values by name, each with its type."""
 
+ON_A_PAGE = ("chart", "circuit", "faithfulness")
+"""Bundles that a page without a kernel shows too: it needs the traits of a new widget."""
+
 MEASURES: Mapping[str, Any] = {
     **{
         name: getattr(circuit_layout, name)
@@ -151,8 +154,28 @@ def _module(widget: type[AnyWidget]) -> str:
         *lines,
         "};",
     ]
+    if bundle in ON_A_PAGE:
+        constants.append(_defaults(widget))
     blocks = [*writer.declared.values(), "\n".join(traits), *constants]
     return HEADER + NO_INTERFACES + "".join(f"\n{block}\n" for block in blocks)
+
+
+def _defaults(widget: type[AnyWidget]) -> str:
+    """The traits of a new widget; without those that it has to be given: its empty dictionaries."""
+    values = {name: trait.default() for name, trait in _synced_traits(widget).items()}
+    bundle = _bundle(widget)
+    return "\n".join(
+        [
+            "/** The traits of a new widget, but for those that it is given. */",
+            f"export const {bundle.upper()}_DEFAULTS: Partial<{bundle.capitalize()}Traits> = {{",
+            *(
+                f"  {name}: {'null' if value == b'' else _value(value)},"
+                for name, value in values.items()
+                if value != {}
+            ),
+            "};",
+        ]
+    )
 
 
 class _Writer:
@@ -273,7 +296,7 @@ def _synced_traits(widget: type[AnyWidget]) -> dict[str, Any]:
 def _documents(cls: type) -> dict[str, str]:
     """The docstrings below the attributes of a class, by attribute."""
     found: dict[str, str] = {}
-    for each in reversed(cls.__mro__) if not is_typeddict(cls) else [cls]:
+    for each in _typed_dict_bases(cls) if is_typeddict(cls) else reversed(cls.__mro__):
         if not _is_ours(each):
             continue
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
@@ -287,6 +310,15 @@ def _documents(cls: type) -> dict[str, str]:
             if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
                 found[name.id] = inspect.cleandoc(after.value.value)
     return found
+
+
+def _typed_dict_bases(cls: type) -> list[type]:
+    """A typed dictionary after those that it extends, of which it knows nothing by itself."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(body, ast.ClassDef)
+    names = [base.id for base in body.bases if isinstance(base, ast.Name)]
+    bases = [getattr(sys.modules[cls.__module__], name) for name in names]
+    return [*(each for b in bases if is_typeddict(b) for each in _typed_dict_bases(b)), cls]
 
 
 def _comment(text: str | None, indent: str) -> list[str]:

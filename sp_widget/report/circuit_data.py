@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from sp_widget.circuits.paths import is_causal, output_positions
 from sp_widget.circuits.scores import finite
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, Node
 from sp_widget.report.plain_text import plain
@@ -21,6 +22,9 @@ Kind = Literal["start", "shared", "head", "attention", "mid", "mlp", "post", "en
 Port = Literal["", "Q", "K", "V"]
 Stretch: TypeAlias = Annotated[list[int], 2]
 """`[first, first that does not belong to it]`."""
+
+KNOWN = "Known circuit"
+"""What the official edges are called, to compare with."""
 
 _FROM_BELOW: tuple[Kind, ...] = (
     "start",
@@ -176,6 +180,35 @@ def score_bytes(
     if flat.isnan().any():
         raise ArgumentError(argument, "numbers", "nan")
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
+
+
+def score_traits(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    official_edges: Collection[Edge] | None,
+) -> dict[str, Any]:
+    """Return what the circuit view shows of scores, by the names of its traits.
+
+    Raises `ArgumentError` for scores of another model.
+    """
+    return {
+        "scores": score_bytes(model.graph, prune_scores),
+        "auroc": known_auroc(model, prune_scores, official_edges),
+    }
+
+
+def known_auroc(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    official_edges: Collection[Edge] | None,
+) -> float | None:
+    """Return how well scores find the known edges.
+
+    `None`: none are known, or there is no curve, without edges on either side.
+    """
+    if official_edges is None or len(official_edges) in (0, model.n_edges):
+        return None
+    return auroc(model, prune_scores, official_edges)
 
 
 def _range(places: range) -> Stretch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
@@ -13,10 +14,9 @@ from matplotlib.path import Path
 
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.report.circuit_data import BoxData, DestinationData, GraphData, Kind, Port
-from sp_widget.report.circuit_layout import Box, Layout, Spot, lay_out
+from sp_widget.report.circuit_layout import WIDE, Box, Layout, Spot, lay_out
 from sp_widget.report.drawing import (
     BRAND,
-    ERROR,
     GROUND,
     LINE,
     MUTED,
@@ -37,6 +37,8 @@ WIDEST = 2400.0
 """Where all nodes would be wider than this, those outside of the circuit are left out."""
 THIN, THICK = 0.8, 3.4
 """Widths of the weakest and of the strongest edge."""
+MARK_SIZE = 5.5
+"""Diameter of the ring on an edge with a negative score."""
 MISS_WIDTH = 1.8
 """A missing edge has a low score by nature, and must be seen all the same."""
 ARROW_LENGTH, ARROW_WIDTH = 6.0, 2.2
@@ -52,7 +54,8 @@ Dash = tuple[float, ...]
 PORT_DASHES: dict[Port, Dash] = {"": (), "Q": (7, 4), "K": (2, 3), "V": ()}
 """Q, K and V by their dashes, where these do not tell hits from extras."""
 VERDICT_DASHES: dict[Verdict, Dash] = {"hit": (), "miss": (8, 5), "extra": (2, 3.5)}
-_VERDICT_COLOURS: dict[Verdict, str] = {"hit": BRAND, "miss": ERROR, "extra": SECOND}
+VERDICT_COLOURS: dict[Verdict, str] = {"hit": "#1565c0", "miss": "#7a0c1e", "extra": "#d9730d"}
+"""Apart for every kind of colour vision, and apart in grey."""
 _FILLS: dict[Kind, str] = {
     "mlp": mixed(SUCCESS, 0.18, GROUND),
     "start": "#eeeeee",
@@ -70,9 +73,15 @@ def place_circuit(data: GraphData, circuit: TopCircuit, page: float) -> Layout:
     layout = lay_out(data, every, page)
     if layout.width <= WIDEST:
         return layout
+    return lay_out(data, spots_of_circuit(data, circuit), page)
+
+
+def spots_of_circuit(data: GraphData, circuit: TopCircuit) -> list[Spot]:
+    """Input and output of the model at every position, and the boxes that an edge touches."""
     ends = {i for i, box in enumerate(data["boxes"]) if box["kind"] in ("start", "end")}
+    positions = range(len(data["positions"] or [""]))
     touched = {spot for each in circuit.edges for spot in spots_of(data, each.edge)}
-    return lay_out(data, [s for s in every if s in touched or s[1] in ends], page)
+    return sorted(touched | {(position, box) for position in positions for box in ends})
 
 
 def spots_of(data: GraphData, edge: Edge) -> tuple[Spot, Spot]:
@@ -136,7 +145,7 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     """What the lines of the picture mean, for a legend. `ported`: the heads have Q, K and V."""
     if circuit.compared:
         return [
-            _sample(f"{text} ({circuit.count(v):,})", _VERDICT_COLOURS[v], 2.0, VERDICT_DASHES[v])
+            _sample(f"{text} ({circuit.count(v):,})", VERDICT_COLOURS[v], 2.0, VERDICT_DASHES[v])
             for v, text in VERDICT_LABELS.items()
         ]
     samples = []
@@ -150,7 +159,8 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
             continue
         for extreme, score in ("highest", max(scores, key=abs)), ("lowest", min(scores, key=abs)):
             text = f"{name} {score:.3g} ({extreme})"
-            samples.append(_sample(text, *_weight(score, ramp)))
+            colour, width = weight_of(score, ramp)
+            samples.append(_sample(text, colour, width, marked=score < 0))
     if ported:
         colour = mixed(BRAND, 0.72, TEXT)
         samples.append(_sample("Into Q", colour, 1.8, PORT_DASHES["Q"]))
@@ -160,10 +170,24 @@ def legend_of(circuit: TopCircuit, *, ported: bool) -> list[Line2D]:
     return samples
 
 
-def _sample(label: str, colour: str, width: float, dash: Dash = ()) -> Line2D:
+def _sample(
+    label: str, colour: str, width: float, dash: Dash = (), *, marked: bool = False
+) -> Line2D:
+    look = _negative_mark(colour) if marked else {}
     return Line2D(
-        [], [], label=label, color=colour, linewidth=line_width(width), linestyle=(0, dash)
+        [], [], label=label, color=colour, linewidth=line_width(width), linestyle=(0, dash), **look
     )
+
+
+def _negative_mark(colour: str) -> dict[str, Any]:
+    """The ring on edges with a negative score: their colour alone says it to nobody in grey."""
+    return {
+        "marker": "o",
+        "markersize": line_width(MARK_SIZE),
+        "markerfacecolor": GROUND,
+        "markeredgecolor": colour,
+        "markeredgewidth": line_width(1.2),
+    }
 
 
 def _ramp(circuit: TopCircuit) -> tuple[float, float]:
@@ -173,8 +197,8 @@ def _ramp(circuit: TopCircuit) -> tuple[float, float]:
     return min(sizes, default=0.0), min(max(sizes, default=0.0), circuit.strongest)
 
 
-def _weight(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
-    """Colour and width of a score: strong ones are dark and thick, negative ones have their own."""
+def weight_of(score: float, ramp: tuple[float, float]) -> tuple[str, float]:
+    """Return colour and width of a score: the stronger, the darker and thicker."""
     weakest, strongest = ramp
     share = min(1.0, (abs(score) - weakest) / (strongest - weakest)) if strongest > weakest else 1.0
     share = max(0.0, share)
@@ -187,23 +211,26 @@ def _draw_edge(
     axes: Any, each: TopEdge, points: Sequence[Point], port: Port, ramp: tuple[float, float]
 ) -> Arrow:
     """Draw a line, and return the arrowhead at its end."""
-    colour, width = _weight(each.score, ramp)
+    colour, width = weight_of(each.score, ramp)
     dash = PORT_DASHES[port]
     if each.verdict:
-        colour, dash = _VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
+        colour, dash = VERDICT_COLOURS[each.verdict], VERDICT_DASHES[each.verdict]
     faded = not each.carries and each.verdict != "miss"
     if faded:
         width = THIN
     elif each.verdict == "miss":
         width = MISS_WIDTH
-    codes = [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1)
     alpha = 0.45 if faded else 1.0
     # Lines arrive upright: the arrow takes the place of the last piece.
     x, y = points[-1]
     half = width / 2 + ARROW_WIDTH
+    path = Path(
+        [*points[:-1], (x, y + ARROW_LENGTH)],
+        [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1),
+    )
     axes.add_patch(
         PathPatch(
-            Path([*points[:-1], (x, y + ARROW_LENGTH)], codes),
+            path,
             fill=False,
             edgecolor=colour,
             linewidth=line_width(width),
@@ -212,6 +239,11 @@ def _draw_edge(
             capstyle="butt",
         )
     )
+    if each.score < 0 and not each.verdict and not faded:
+        (curve,) = map(np.asarray, path.to_polygons(closed_only=False))
+        middle_x, middle_y = curve[len(curve) // 2]
+        # Below the boxes, as the edge.
+        axes.plot([middle_x], [middle_y], zorder=1, **_negative_mark(colour))
     corners = [(x, y), (x - half, y + ARROW_LENGTH), (x + half, y + ARROW_LENGTH)]
     return corners, to_rgba(colour, alpha)
 
@@ -295,8 +327,9 @@ def _draw_port(axes: Any, kind: Kind, layout: Layout, spot: Spot, port: Port) ->
 
 
 def _draw_labels(axes: Any, data: GraphData, layout: Layout) -> None:
+    wordy = layout.columns[0][0] >= WIDE.gutter
     for block, y in layout.rows:
-        write(axes, 6, y, f"block {block}", 10.5, color=MUTED, va="center")
+        write(axes, 6, y, f"block {block}" if wordy else f"{block}", 10.5, color=MUTED, va="center")
     for position, label in enumerate(data["positions"] or []):
         x, width = layout.columns[position]
         most = max(1, int(width / 6))

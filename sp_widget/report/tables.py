@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sp_widget import methods
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import StepRecord
+from sp_widget.report.circuit_data import known_auroc
 from sp_widget.report.groups import NodeGroup
 from sp_widget.report.top_circuit import TopCircuit
 
@@ -59,9 +59,9 @@ def results(
     if official_edges is not None:
         found = f"{circuit.count('hit'):,} of {len(official_edges):,}"
         rows.append(("Known edges found", found))
-        # No curve without edges on either side.
-        if 0 < len(official_edges) < model.n_edges:
-            rows.append(("AUROC", f"{auroc(model, prune_scores, official_edges):.3f}"))
+        area = known_auroc(model, prune_scores, official_edges)
+        if area is not None:
+            rows.append(("AUROC", f"{area:.3f}"))
     return rows
 
 

@@ -18,9 +18,14 @@ from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.circuit_meter import CircuitMeter
-from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
-from sp_widget.report.circuit_data import GraphData, graph_data, score_bytes
+from sp_widget.report.circuit_data import (
+    KNOWN,
+    GraphData,
+    graph_data,
+    score_bytes,
+    score_traits,
+)
 from sp_widget.report.edited_circuit import check_switch, edges_of, edited_circuit
 from sp_widget.report.groups import (
     LONGEST_NAME,
@@ -42,8 +47,6 @@ from sp_widget.widget.locked import LockedWidget
 
 MESSAGES_PER_UPDATE = 1
 
-KNOWN = "Known circuit"
-"""The name by which `official_edges` are compared with."""
 OTHER = "Other circuit"
 """That of the argument `compare`."""
 Circuit: TypeAlias = list[Edge] | PruneScores
@@ -438,12 +441,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         return data
 
     def _shown(self, prune_scores: Mapping[str, Tensor]) -> dict[str, Any]:
-        scores = score_bytes(self._model.graph, prune_scores)
-        known = self._official_edges
-        # No curve without edges on either side.
-        if known is None or len(known) in (0, self._model.n_edges):
-            return {"scores": scores, "auroc": None}
-        return {"scores": scores, "auroc": auroc(self._model, prune_scores, known)}
+        return score_traits(self._model, prune_scores, self._official_edges)
 
     def __repr__(self) -> str:
         state = "scores shown" if self.scores else "no scores yet"

@@ -81,6 +81,11 @@ class PanelFile:
             return edges_by_name("official_edges", self.official_edges, model)
 
 
+def is_page(name: str | Path) -> bool:
+    """Return whether what a widget is saved to is an HTML page, and no folder."""
+    return str(name).lower().endswith(".html")
+
+
 def holds_panel(folder: Path) -> bool:
     """Return whether a widget was saved in a folder."""
     return exists(folder / PANEL)

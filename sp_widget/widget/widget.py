@@ -42,6 +42,7 @@ from sp_widget.widget.comm_routing import deliver_where_addressed, responsivenes
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
+from sp_widget.widget.live_faithfulness import measured_runs
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption, Tab, in_order
 from sp_widget.widget.panel_requests import PanelRequests
@@ -50,6 +51,7 @@ from sp_widget.widget.probe_files import (
     PanelFile,
     RunEntry,
     holds_panel,
+    is_page,
     read_panel,
     read_run,
     write_panel,
@@ -360,6 +362,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder: all runs, what the fields show, the official edges.
 
+        A name that ends in `.html` is a file instead: `snapshot()` as a page to explore.
+
         While training, the run is written as it is after the step in progress, and goes on. The
         folder may be the widget's own, a new one, or one that this widget was saved to before;
         `load` reads it, docs/runs.md describes it.
@@ -367,6 +371,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         Raises `ArgumentError` for a folder that holds something else, and `OSError` where it
         cannot be written; what was there is whole then.
         """
+        if is_page(folder):
+            self.snapshot().save(folder)
+            return
         path = folder_of(folder)
         if self._folder is not None and path.resolve() == self._folder.resolve():
             if self.state != "idle":
@@ -459,11 +466,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return history_frame(self.history)
 
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
-        """Return a static picture of chart, circuit and metrics, which needs no kernel.
+        """Return a picture of chart, circuit and metrics, which needs no kernel.
 
         `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
-        of the method. Raises `StateError`
-        before the start.
+        of the method. It has the curves that the faithfulness view shows, as far as they are
+        measured. Raises `StateError` before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
         scores, hard_edge_count = self._session.post(
@@ -484,6 +491,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
             n_edges=n_edges,
             title=methods.of(self._beginning.config).title if title is None else title,
+            faithfulness=measured_runs(self._session.snapshot(), self._background, self._runs),
+            code=self.as_code(),
             groups=self.circuit.node_groups,
         )
 

@@ -18,8 +18,8 @@ from sp_widget.circuits.scores import top_edges
 from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
+from sp_widget.report.bundle import bundled
 from sp_widget.report.circuit_data import graph_data
-from sp_widget.widget.bundle import bundled
 from sp_widget.widget.circuit import CircuitView
 from tests.model_kinds import bridge
 from tests.report.circuit_cases import graph_data_of

@@ -33,8 +33,12 @@ export function createPalette(
   changed: () => void,
   signal: AbortSignal,
 ): { element: HTMLElement; read(): Palette } {
-  const probe = (colour: string): HTMLElement =>
-    h("i", { class: "spc-probe", style: `color:${colour}` });
+  const probe = (colour: string): HTMLElement => {
+    const element = h("i", { class: "spc-probe" });
+    // Not as an attribute, which the content security policy of a page may refuse.
+    element.style.color = colour;
+    return element;
+  };
   const ramp = (name: string): HTMLElement[] =>
     Array.from({ length: SHADES }, (_, i) => {
       const share = Math.round((100 * i) / (SHADES - 1));

@@ -151,3 +151,25 @@ export type CircuitTraits = {
   /** The circuits in `circuits`. */
   kept: KeptData[];
 };
+
+/** The traits of a new widget, but for those that it is given. */
+export const CIRCUIT_DEFAULTS: Partial<CircuitTraits> = {
+  scores: null,
+  frequencies: null,
+  training_edges: null,
+  auroc: null,
+  n_edges: null,
+  only_paths: true,
+  compare: "",
+  comparable: [],
+  other: null,
+  other_size: null,
+  search: "",
+  pinned: "",
+  switches: [],
+  undone: [],
+  asked: "",
+  measured: { "key": "", "metric": "", "circuit": null, "unedited": null, "edge": "", "other": null, "note": "No prompts to measure on: give CircuitView a dataloader." },
+  groups: [],
+  kept: [],
+};
