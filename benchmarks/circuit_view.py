@@ -24,8 +24,8 @@ import torch
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from sp_widget.graph.edge_graph import BlockShape, Graph
+from sp_widget.report.bundle import bundled
 from sp_widget.report.circuit_data import score_bytes, structure
-from sp_widget.widget.bundle import bundled
 from tests.chromium import require_chromium
 
 FRAMES_PER_SECOND = 30
@@ -49,7 +49,11 @@ OPEN = """async ({ code, graph, scores }) => {
   });
   const traits = {
     graph, scores: buffers[0], frequencies: null, training_edges: null, auroc: null,
-    n_edges: 100, only_paths: false, compare: true, search: "", pinned: "",
+    n_edges: 100, only_paths: true, compare: "", comparable: [], other: null, other_size: null,
+    search: "", pinned: "", switches: [], undone: [], asked: "", kept: [], groups: [],
+    measured: {
+      key: "", metric: "", circuit: null, unedited: null, edge: "", other: null, note: "",
+    },
   };
   const model = {
     get: (name) => traits[name],
@@ -122,11 +126,11 @@ def open_view(page: Page, seq_len: int | None) -> Graph:
         causal=True,
         official=None,
     )
-    page.set_content(PAGE.replace("STYLE", bundled("circuit.css").read_text(encoding="utf-8")))
+    page.set_content(PAGE.replace("STYLE", bundled("circuit.css")))
     page.evaluate(
         OPEN,
         {
-            "code": bundled("circuit.js").read_text(encoding="utf-8"),
+            "code": bundled("circuit.js"),
             "graph": data,
             "scores": [
                 base64.b64encode(score_bytes(graph, graph.split(flat))).decode() for flat in scores

@@ -1,4 +1,5 @@
-// Bundles every widget into sp_widget/static: one module and one stylesheet each.
+// Bundles every widget, and the page without a kernel, into sp_widget/static: one module and one
+// stylesheet each.
 import { mkdir, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
@@ -6,7 +7,7 @@ import * as esbuild from "esbuild";
 
 import { METHOD } from "./method.mjs";
 
-const WIDGETS = ["chart", "circuit", "panel", "export", "faithfulness", "prompts"];
+const BUNDLES = ["chart", "circuit", "panel", "export", "faithfulness", "prompts", "sweep", "page"];
 const MAX_KILOBYTES = 120;
 
 const here = new URL("./", import.meta.url);
@@ -15,7 +16,7 @@ const outdir = fileURLToPath(new URL("../sp_widget/static/", here));
 /** @type {esbuild.BuildOptions} */
 const options = {
   absWorkingDir: fileURLToPath(here),
-  entryPoints: WIDGETS.flatMap((name) => [
+  entryPoints: BUNDLES.flatMap((name) => [
     { in: `src/${name}/index.ts`, out: name },
     { in: `src/${name}/${name}.css`, out: name },
   ]),
@@ -37,7 +38,7 @@ if (process.argv.includes("--watch")) {
   await context.watch();
 } else {
   await esbuild.build(options);
-  for (const name of WIDGETS) {
+  for (const name of BUNDLES) {
     const { size } = await stat(`${outdir}${name}.js`);
     if (size > MAX_KILOBYTES * 1000) {
       // The whole module travels to the browser in every notebook that shows the widget.

@@ -147,13 +147,17 @@ if TYPE_CHECKING:
     from sp_widget.methods.uniform_gradient_sampling import (
         uniform_gradient_sampling_prune_scores as uniform_gradient_sampling_prune_scores,
     )
+    from sp_widget.report.groups import NodeGroup as NodeGroup
     from sp_widget.report.picture import Picture as Picture
     from sp_widget.report.picture import snapshot as snapshot
+    from sp_widget.runs.sweep import Sweep as Sweep
+    from sp_widget.runs.sweep import sweep as sweep
     from sp_widget.types import AblationType as AblationType
     from sp_widget.types import MaskFn as MaskFn
     from sp_widget.types import PatchType as PatchType
     from sp_widget.widget.circuit import CircuitView as CircuitView
     from sp_widget.widget.faithfulness import FaithfulnessView as FaithfulnessView
+    from sp_widget.widget.sweep_view import SweepView as SweepView
     from sp_widget.widget.widget import SubnetworkProbingWidget as SubnetworkProbingWidget
 
 _HOMES = {
@@ -221,10 +225,13 @@ _HOMES = {
     "methods.subnetwork_probing.config": ["SubnetworkProbingConfig"],
     "methods.subnetwork_probing.function": ["subnetwork_probing_prune_scores"],
     "methods.subnetwork_probing.trainer": ["SubnetworkProbing"],
+    "report.groups": ["NodeGroup"],
     "report.picture": ["Picture", "snapshot"],
+    "runs.sweep": ["Sweep", "sweep"],
     "types": ["AblationType", "MaskFn", "PatchType"],
     "widget.circuit": ["CircuitView"],
     "widget.faithfulness": ["FaithfulnessView"],
+    "widget.sweep_view": ["SweepView"],
     "widget.widget": ["SubnetworkProbingWidget"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -42,9 +42,15 @@ from ipywidgets import Widget  # noqa: E402
 
 import sp_widget  # noqa: E402
 import sp_widget.widget  # noqa: E402
-from sp_widget.report import circuit_layout, draw_circuit, edge_routes, top_circuit  # noqa: E402
+from sp_widget.report import (  # noqa: E402
+    circuit_layout,
+    draw_circuit,
+    edge_routes,
+    groups,
+    top_circuit,
+)
 from sp_widget.session import state  # noqa: E402
-from sp_widget.widget import panel  # noqa: E402
+from sp_widget.widget import circuit, panel  # noqa: E402
 
 OUT = ROOT / "js" / "src" / "generated"
 HEADER = "// Written by tools/generate_types.py. Change the Python, and run it again.\n"
@@ -59,6 +65,9 @@ CONSTANTS: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
 }
 """Of a bundle: values by name, each with its type."""
 
+ON_A_PAGE = ("chart", "circuit", "faithfulness")
+"""Bundles that a page without a kernel shows too: it needs the traits of a new widget."""
+
 MEASURES: Mapping[str, Any] = {
     **{
         name: getattr(circuit_layout, name)
@@ -72,6 +81,7 @@ MEASURES: Mapping[str, Any] = {
             "RAISED",
             "LINE_STEP",
             "LINES",
+            "KINDS_IN_COLUMNS",
         )
     },
     **{
@@ -80,10 +90,25 @@ MEASURES: Mapping[str, Any] = {
     },
     **{
         name: getattr(draw_circuit, name)
-        for name in ("MOST_DRAWN", "THIN", "THICK", "MISS_WIDTH", "PORT_DASHES", "VERDICT_DASHES")
+        for name in (
+            "MOST_DRAWN",
+            "THIN",
+            "THICK",
+            "MISS_WIDTH",
+            "ARROW_LENGTH",
+            "ARROW_WIDTH",
+            "PORT_DASHES",
+            "VERDICT_DASHES",
+        )
     },
     "DEFAULT_SIZE": top_circuit.DEFAULT_SIZE,
     "VERDICT_LABELS": top_circuit.VERDICT_LABELS,
+    "KNOWN": circuit.KNOWN,
+    "GROUP_COLOURS": groups.GROUP_COLOURS,
+    "GROUP_DASHES": groups.GROUP_DASHES,
+    "GROUP_PADDING": groups.PADDING,
+    "LONGEST_NAME": groups.LONGEST_NAME,
+    "LONGEST_NOTE": groups.LONGEST_NOTE,
 }
 """What both pictures of a circuit are drawn with."""
 
@@ -129,8 +154,28 @@ def _module(widget: type[AnyWidget]) -> str:
         *lines,
         "};",
     ]
+    if bundle in ON_A_PAGE:
+        constants.append(_defaults(widget))
     blocks = [*writer.declared.values(), "\n".join(traits), *constants]
     return HEADER + NO_INTERFACES + "".join(f"\n{block}\n" for block in blocks)
+
+
+def _defaults(widget: type[AnyWidget]) -> str:
+    """The traits of a new widget; without those that it has to be given: its empty dictionaries."""
+    values = {name: trait.default() for name, trait in _synced_traits(widget).items()}
+    bundle = _bundle(widget)
+    return "\n".join(
+        [
+            "/** The traits of a new widget, but for those that it is given. */",
+            f"export const {bundle.upper()}_DEFAULTS: Partial<{bundle.capitalize()}Traits> = {{",
+            *(
+                f"  {name}: {'null' if value == b'' else _value(value)},"
+                for name, value in values.items()
+                if value != {}
+            ),
+            "};",
+        ]
+    )
 
 
 class _Writer:
@@ -251,7 +296,7 @@ def _synced_traits(widget: type[AnyWidget]) -> dict[str, Any]:
 def _documents(cls: type) -> dict[str, str]:
     """The docstrings below the attributes of a class, by attribute."""
     found: dict[str, str] = {}
-    for each in reversed(cls.__mro__) if not is_typeddict(cls) else [cls]:
+    for each in _typed_dict_bases(cls) if is_typeddict(cls) else reversed(cls.__mro__):
         if not _is_ours(each):
             continue
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
@@ -265,6 +310,15 @@ def _documents(cls: type) -> dict[str, str]:
             if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
                 found[name.id] = inspect.cleandoc(after.value.value)
     return found
+
+
+def _typed_dict_bases(cls: type) -> list[type]:
+    """A typed dictionary after those that it extends, of which it knows nothing by itself."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(body, ast.ClassDef)
+    names = [base.id for base in body.bases if isinstance(base, ast.Name)]
+    bases = [getattr(sys.modules[cls.__module__], name) for name in names]
+    return [*(each for b in bases if is_typeddict(b) for each in _typed_dict_bases(b)), cls]
 
 
 def _comment(text: str | None, indent: str) -> list[str]:

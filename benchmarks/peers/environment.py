@@ -17,8 +17,9 @@ REQUIREMENTS = (
     "transformer-lens==2.18.0",
     # pyarrow 26 needs numpy 2, which transformer-lens 2 does not take.
     "pyarrow<26",
-    # What auto-circuit imports for subnetwork probing (attrs it does not declare).
+    # What auto-circuit imports for subnetwork probing and ACDC (attrs it does not declare).
     "attrs",
+    "ordered-set",
     "blobfile>=2.0.2",
     "plotly>=5.18.0",
 )

@@ -2,6 +2,7 @@
 
     python reference.py convert FOLDER            # FOLDER/checkpoint -> FOLDER/hooked.pt
     python reference.py train FOLDER SETTINGS     # SETTINGS: JSON, see `__main__.py`
+    python reference.py acdc FOLDER SETTINGS      # see `acdc.py`
 
 `train` writes FOLDER/scores-NAME.pt and prints a line of JSON. With `keep_every` among the
 settings it also writes FOLDER/kept-NAME.pt: the scores every so many steps, and some logits.
@@ -107,15 +108,11 @@ def einsum_for_head_results() -> None:
     owner.forward = space["forward"]
 
 
-def train(folder: Path, settings: dict[str, Any]) -> None:
-    """The reference's function, as it is."""
+def model_and_prompts(folder: Path, batch: int) -> tuple[Any, Any]:
+    """The reference's own, of the folder's."""
     from auto_circuit.data import PromptDataLoader, PromptDataset
-    from auto_circuit.prune_algos.subnetwork_probing import subnetwork_probing_prune_scores
     from auto_circuit.utils.graph_utils import patchable_model
 
-    torch.set_num_threads(settings["threads"])
-    if settings["einsum"]:
-        einsum_for_head_results()
     model = patchable_model(
         load(folder),
         factorized=True,
@@ -123,9 +120,30 @@ def train(folder: Path, settings: dict[str, Any]) -> None:
         separate_qkv=True,
         device=torch.device("cpu"),
     )
-    prompts = torch.load(folder / "prompts.pt", weights_only=True)
-    dataset = PromptDataset(**prompts)
-    loader = PromptDataLoader(dataset, seq_len=None, diverge_idx=0, batch_size=settings["batch"])
+    dataset = PromptDataset(**torch.load(folder / "prompts.pt", weights_only=True))
+    return model, PromptDataLoader(dataset, seq_len=None, diverge_idx=0, batch_size=batch)
+
+
+def acdc(folder: Path, settings: dict[str, Any]) -> None:
+    """The reference's function, as it is."""
+    from auto_circuit.prune_algos.ACDC import acdc_prune_scores
+
+    torch.set_num_threads(1)
+    model, loader = model_and_prompts(folder, settings["batch"])
+    began, processor = time.perf_counter(), time.process_time()
+    acdc_prune_scores(model, loader, None, **settings["acdc"])
+    spent = {"wall": time.perf_counter() - began, "processor": time.process_time() - processor}
+    print(json.dumps(spent))
+
+
+def train(folder: Path, settings: dict[str, Any]) -> None:
+    """The reference's function, as it is."""
+    from auto_circuit.prune_algos.subnetwork_probing import subnetwork_probing_prune_scores
+
+    torch.set_num_threads(settings["threads"])
+    if settings["einsum"]:
+        einsum_for_head_results()
+    model, loader = model_and_prompts(folder, settings["batch"])
     TimedAdam.keep_every = settings.get("keep_every")
     torch.manual_seed(settings.get("seed", 0))
     began = {"began": time.perf_counter(), "processor_began": time.process_time()}
@@ -154,4 +172,4 @@ if __name__ == "__main__":
     if action == "convert":
         convert(at)
     else:
-        train(at, json.loads(sys.argv[3]))
+        {"train": train, "acdc": acdc}[action](at, json.loads(sys.argv[3]))

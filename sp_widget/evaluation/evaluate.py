@@ -12,15 +12,15 @@ from torch import Tensor
 
 from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.arguments import check_counts, check_model_and_prompts, check_scores
-from sp_widget.circuits.metrics import METRICS, Metric, in_full_precision
+from sp_widget.circuits.metrics import METRICS, Metric
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
-from sp_widget.circuits.run_circuits import run_masks
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError, require_switches
 from sp_widget.evaluation.areas import SHARES
+from sp_widget.evaluation.circuit_meter import mean_metrics, printable
 from sp_widget.evaluation.evaluation import AT_SHARES, Evaluation, Kind, Measured
 from sp_widget.evaluation.random_circuits import (
     layer_pairs,
@@ -239,7 +239,9 @@ class EvaluationInParts:
             for each, circuit, path in zip(wanted, circuits, paths, strict=True)
         ]
         masks = torch.stack(run).to(model.device)
-        values = self._means(~masks if self.patch_type is PatchType.TREE_PATCH else masks, batches)
+        if self.patch_type is PatchType.TREE_PATCH:
+            masks = ~masks
+        values = mean_metrics(model, masks, batches, self.metrics)
         return [
             Measured(
                 each.circuit,
@@ -249,36 +251,12 @@ class EvaluationInParts:
                 int(circuit.sum()),
                 int(path.sum()),
                 {
-                    name: _printable(name, value)
+                    name: printable(name, value)
                     for name, value in zip(self.metrics, row, strict=True)
                 },
             )
             for each, circuit, path, row in zip(wanted, run, paths, values.tolist(), strict=True)
         ]
-
-    def _means(
-        self, masks: Bool[Tensor, "n edges"], batches: Sequence[PreparedBatch]
-    ) -> Float[Tensor, "n metrics"]:
-        """Return the means of all metrics over all prompts, for each row of masks."""
-        total = torch.zeros(len(masks), len(self.metrics), dtype=torch.float64)
-        n_prompts = 0
-        for here in batches:
-            runs = run_masks(self.model, masks, here.inputs, here.patch())
-            rows = [
-                torch.stack(
-                    [
-                        torch.as_tensor(metric(logits, here.clean_logits, here.batch))
-                        .double()
-                        .mean()
-                        for metric in self.metrics.values()
-                    ]
-                )
-                for logits in map(in_full_precision, runs)
-            ]
-            n = len(here.inputs.embed)
-            total += n * torch.stack(rows).cpu()
-            n_prompts += n
-        return total / n_prompts
 
     def _edges(self, wanted: _Wanted) -> Bool[Tensor, " edges"]:
         """Return the edges that are left as they are."""
@@ -379,8 +357,3 @@ def _check_metrics(
             raise ArgumentError("metrics", "metrics of different names", name)
         chosen[name] = metric
     return chosen
-
-
-def _printable(metric: str, value: float) -> float:
-    """Return a mean without the rounding errors that make a divergence negative."""
-    return max(0.0, value) if metric == "kl_div" else value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -19,10 +20,12 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.circuit_tests import check_at_least_1
+from sp_widget.evaluation.model_factory import Made, ModelFactory, check_factory, made_by
 from sp_widget.evaluation.overlap import chance_jaccard
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.graph.base_graph import Edge
 from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.parameter import parameters
 from sp_widget.methods.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -138,7 +141,7 @@ class Stability:
 
 
 def stability(
-    runs: PatchableModel | Sequence[PruneScores],
+    runs: PatchableModel | ModelFactory | Sequence[PruneScores],
     dataloader: PromptDataLoader | None = None,
     config: MethodConfig | str | None = None,
     *,
@@ -156,8 +159,9 @@ def stability(
     from those of the dataloader with replacement.
 
     Args:
-        runs: The scores of at least two runs, or the model to make them on.
-        dataloader: The prompts to draw from.
+        runs: The scores of at least two runs; or the model to make them on; or a function that
+            returns model and dataloader, as for `sp.sweep`, for an executor in other processes.
+        dataloader: The prompts to draw from, where the model is given.
         config: Settings of a method, or its name: then those that the panel begins with. By default
             subnetwork probing.
         n_edges: The size at which edges are counted.
@@ -166,15 +170,25 @@ def stability(
         seeds: Each sample is run with each of these. Where a method draws nothing, more than one
             only repeats the run, and makes it look more stable than it is.
         executor: Where the runs go, by its `submit`; by default they are made here, one after the
-            other. A pool of processes must be able to pickle the model.
+            other. Most models cannot be sent to another process: give a function that makes it.
         progress: Whether to show a progress bar.
 
     An interrupt ends it with the runs that are done, if they are two or more.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    if isinstance(runs, PatchableModel):
-        jobs = _jobs(runs, dataloader, config, n_bootstrap, seeds)
+    if isinstance(runs, PatchableModel) or callable(runs):
+        if isinstance(runs, PatchableModel):
+            make: Callable[[], Made] = partial(
+                Made, *check_model_and_prompts(runs, dataloader), None
+            )
+        else:
+            if dataloader is not None:
+                raise ArgumentError("dataloader", "None: the function returns it", type(dataloader))
+            if executor is not None:
+                check_factory("runs", runs, executor)
+            make = partial(made_by, runs, uuid.uuid4().hex)
+        jobs = _jobs(make, config, n_bootstrap, seeds)
         found, asked = _results(jobs, executor, progress), len(jobs)
     else:
         if dataloader is not None or config is not None or executor is not None:
@@ -261,38 +275,36 @@ def _sizes(n_edges: int, size: int) -> list[int]:
 class _Job:
     """One run."""
 
-    model: PatchableModel
-    dataloader: PromptDataLoader
-    config: MethodConfig
+    make: Callable[[], Made]
+    config: MethodConfig | str
+    """The settings, or the name of the method that says with which ones it begins."""
+    seed: int
     sample: int
 
     def __call__(self) -> PruneScores:
-        prompts = bootstrap_sample(self.dataloader, self.sample)
-        trainer = methods.of(self.config).trainer(self.model, prompts, self.config)
+        model, dataloader, _ = self.make()
+        config = self.config
+        if isinstance(config, str):
+            config = methods.get(config).first_config(model, dataloader)
+        settings = replace(config, seed=self.seed)
+        prompts = bootstrap_sample(dataloader, self.sample)
+        trainer = methods.of(settings).trainer(model, prompts, settings)
         scores: PruneScores = trainer.run(progress=False)
         return scores
 
 
 def _jobs(
-    model: PatchableModel,
-    dataloader: object,
+    make: Callable[[], Made],
     config: MethodConfig | str | None,
     n_bootstrap: int,
     seeds: Sequence[int],
 ) -> list[_Job]:
-    _, prompts = check_model_and_prompts(model, dataloader)
     check_at_least_1("n_bootstrap", n_bootstrap)
-    settings: MethodConfig
-    if isinstance(config, MethodConfig):
-        settings = config
-    else:
-        method = methods.of(None) if config is None else methods.get(config)
-        settings = method.first_config(model, prompts)
-    return [
-        _Job(model, prompts, replace(settings, seed=seed), sample)
-        for sample in range(n_bootstrap)
-        for seed in seeds
-    ]
+    method = methods.get(config) if isinstance(config, str) else methods.of(config)
+    for seed in seeds:
+        parameters(method.Config)["seed"].check("seed", seed)
+    given = config if isinstance(config, MethodConfig) else method.name
+    return [_Job(make, given, seed, sample) for sample in range(n_bootstrap) for seed in seeds]
 
 
 def _results(jobs: Sequence[_Job], executor: Executor | None, progress: bool) -> list[PruneScores]:

@@ -6,8 +6,9 @@ As in auto-circuit several thresholds are run, each from the whole model, on the
 the score of an edge is the smallest threshold at which it was removed, infinite where it never was.
 
 Edges into a destination change nothing before its block, so a run is resumed there. Several edges
-are tried in one run: the i-th row also has the i − 1 before it ablated, as it must be if all of
-these are removed. What stands behind the first that is not removed is tried again.
+are tried in one run, a row each. Each row guesses which of the edges before it are removed: those
+whose loss rose by less than τ when they were tried last, and those that were never tried. Where a
+guess was wrong, the rows behind it are tried again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
 from sp_widget.methods.parameter import numbers
 from sp_widget.methods.series import EDGES, Series, term
 
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 8
+"""Edges that are tried together, at most: of more, too many are tried in vain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,14 @@ class Acdc(Trainer[AcdcConfig]):
         self._groups = edges_by_destination(model)
         self.tensors["removed_at"] = torch.full((model.n_edges,), torch.inf, device=model.device)
         self.tensors["removed"] = torch.zeros(model.n_edges, device=model.device)
-        self.tensors["faithfulness"] = torch.zeros((), device=model.device, dtype=torch.float64)
+        # One number after another: the host decides by them.
+        self.tensors["faithfulness"] = torch.zeros((), dtype=torch.float64)
+        self.tensors["rises"] = torch.full((model.n_edges,), -torch.inf, dtype=torch.float64)
+        """By how much the loss rose when the edge was tried last."""
+        self.tensors["ahead"] = torch.full((model.n_edges,), torch.nan, dtype=torch.float64)
+        """The loss without the edge and those that were guessed to be removed before it; NaN where
+        it was not tried, or the guesses were wrong."""
+        self.tensors["guesses"] = torch.zeros(model.n_edges)
         self._resumable: tuple[int, Any] | None = None
         """The threshold that a resumable run belongs to, and that run."""
 
@@ -89,25 +98,22 @@ class Acdc(Trainer[AcdcConfig]):
         if index == 0:
             removed.zero_()
             faithfulness.zero_()
+            self.tensors["ahead"].fill_(torch.nan)
         run = self._run_from(round_, removed)
         candidates = self._groups[index].tolist()
-        at_once = 1
-        while candidates:
-            tried = candidates[: min(at_once, _MOST_AT_ONCE)]
-            measured = self._faithfulness_of(run, removed, tried)
-            n_removed = 0
-            for edge, value in zip(tried, measured, strict=True):
-                if value - faithfulness.item() >= threshold:
-                    break
-                n_removed += 1
+        for place, edge in enumerate(candidates):
+            if self.tensors["ahead"][edge].isnan():
+                self._try_ahead(run, self._from(index, place), threshold)
+            value = self.tensors["ahead"][edge].item()
+            rise = value - faithfulness.item()
+            self.tensors["rises"][edge] = rise
+            is_removed = rise < threshold
+            if is_removed:
                 removed[edge] = 1
                 faithfulness.fill_(value)
                 self.tensors["removed_at"][edge] = threshold
-            stopped = n_removed < len(tried)
-            # The edge at which it stopped stays, and is tried no more.
-            candidates = candidates[n_removed + stopped :]
-            at_once = max(1, at_once // 2) if stopped else 2 * at_once
-        run.keep(removed)
+            if is_removed != bool(self.tensors["guesses"][edge]):
+                self.tensors["ahead"].fill_(torch.nan)
         return {
             "loss": faithfulness.clone(),
             "threshold": threshold,
@@ -127,18 +133,33 @@ class Acdc(Trainer[AcdcConfig]):
             self._resumable = (round_, run)
         return self._resumable[1]
 
-    def _faithfulness_of(
-        self, run: Any, removed: Float[Tensor, " edges"], tried: Sequence[int]
-    ) -> list[float]:
-        """Return the faithfulness with the first, the first two, … of these edges ablated too."""
-        rows = removed.repeat(len(tried), 1)
-        for row, edge in enumerate(tried):
-            rows[row:, edge] = 1
+    def _from(self, index: int, place: int) -> list[int]:
+        """Return the edges to try next, from a place in a group on."""
+        at_once = min(_MOST_AT_ONCE, self.model.engine.runs_at_once(self.batches[0].inputs))
+        edges: list[int] = []
+        for group in self._groups[index:]:
+            edges += group[place : place + at_once - len(edges)].tolist()
+            place = 0
+            if len(edges) == at_once:
+                break
+        return edges
+
+    def _try_ahead(self, run: Any, tried: list[int], threshold: float) -> None:
+        """Measure the loss without each of these edges, the first of which is next."""
         here = self.batches[0]
-        return [
-            self.faithfulness(in_full_precision(self.model.sliced(logits)), here).item()
-            for logits in run.run(rows)
-        ]
+        guesses = self.tensors["rises"][tried] < threshold
+        removed = self.tensors["removed"]
+        rows = removed.repeat(len(tried), 1)
+        for row, (edge, guess) in enumerate(zip(tried, guesses.tolist(), strict=True)):
+            rows[row if not guess else slice(row, None), edge] = 1
+        run.keep(removed)
+        logits = in_full_precision(self.model.sliced(run.run(rows).flatten(0, 1)))
+        measured = torch.vmap(self.faithfulness, in_dims=(0, None))(
+            logits.unflatten(0, (len(tried), -1)), here
+        )
+        self.tensors["ahead"].fill_(torch.nan)
+        self.tensors["ahead"][tried] = measured.to("cpu", torch.float64)
+        self.tensors["guesses"][tried] = guesses.float()
 
     def faithfulness(self, logits: Tensor, here: PreparedBatch) -> Float[Tensor, ""]:
         """Return the chosen faithfulness; `mse` is that to the clean logits, as in auto-circuit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -13,22 +13,29 @@ from sp_widget.circuits.paths import is_causal, output_positions
 from sp_widget.circuits.scores import finite
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.graph.base_graph import BaseGraph, DestModule
+from sp_widget.evaluation.roc import auroc
+from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.graph.edge_graph import DestNode, Edge, Graph, Node
 from sp_widget.report.plain_text import plain
 
-Kind = Literal["start", "shared", "head", "attention", "mlp", "end"]
+Kind = Literal["start", "shared", "head", "attention", "mid", "mlp", "post", "end"]
 Port = Literal["", "Q", "K", "V"]
 Stretch: TypeAlias = Annotated[list[int], 2]
 """`[first, first that does not belong to it]`."""
 
-NOT_DRAWN = (
-    "No picture: it would show what heads and MLPs read, and with factorized=False residual "
-    "streams are all that is patched. prune_scores.to_dataframe() lists the scores."
-)
-"""Instead of the picture, for a graph of nodes."""
+KNOWN = "Known circuit"
+"""What the official edges are called, to compare with."""
 
-_FROM_BELOW: tuple[Kind, ...] = ("start", "shared", "head", "attention", "mlp", "end")
+_FROM_BELOW: tuple[Kind, ...] = (
+    "start",
+    "shared",
+    "head",
+    "attention",
+    "mid",
+    "mlp",
+    "post",
+    "end",
+)
 _PORTS: dict[str, Port] = {"hook_q_input": "Q", "hook_k_input": "K", "hook_v_input": "V"}
 
 
@@ -38,12 +45,21 @@ class BoxData(TypedDict):
     name: str
     kind: Kind
     """`shared`: a key and value head that serves several heads, a box of its own. `attention`:
-    the output of all heads of a block, where that is one source."""
+    the output of all heads of a block, where that is one source. `mid`, `post`: the residual
+    stream behind attention and behind the block, where streams are nodes."""
     block: int
     """That of the first and of the last block for `Resid Start` and `Resid End`."""
     head: int | None
     layer: int
     """As in the graph: an MLP that reads what its block's heads write is a layer above them."""
+
+
+class FeedData(TypedDict):
+    """Sources that a destination helps to compute."""
+
+    sources: Stretch
+    moves: bool
+    """Whether attention carries what the destination reads to other positions."""
 
 
 class DestinationData(TypedDict):
@@ -52,8 +68,7 @@ class DestinationData(TypedDict):
     name: str
     box: int
     port: Port
-    feeds: Stretch
-    """The sources that it helps to compute."""
+    feeds: list[FeedData]
 
 
 class ModuleData(TypedDict):
@@ -62,9 +77,8 @@ class ModuleData(TypedDict):
     first: int
     """Its first destination."""
     rows: int
-    sources: int
-    moves: bool
-    """Whether attention carries what they read to other positions."""
+    sources: Stretch
+    """The sources that they read."""
 
 
 class GraphData(TypedDict):
@@ -73,6 +87,8 @@ class GraphData(TypedDict):
     boxes: list[BoxData]
     sources: list[int]
     """The box of each source, in writing order."""
+    inputs: Stretch
+    """The sources that are computed from the prompt without passing a destination."""
     destinations: list[DestinationData]
     modules: list[ModuleData]
     positions: list[str] | None
@@ -88,27 +104,22 @@ def graph_data(
     model: PatchableModel,
     official_edges: Collection[Edge] | None = None,
     seq_labels: Sequence[str] | None = None,
-) -> GraphData | None:
-    """The structure of a model's graph, and the known edges in it.
+) -> GraphData:
+    """Return the structure of a model's graph, and the known edges in it.
 
-    `None` for a graph of nodes, which has no picture. Raises `ArgumentError` for edges of another
-    model, and for labels that do not fit.
+    Raises `ArgumentError` for edges of another model, and for labels that do not fit.
     """
-    positions = _labels(model.seq_len, seq_labels)
-    official = None if official_edges is None else _places(model.graph, official_edges)
-    if not isinstance(model.graph, Graph):
-        return None
     return structure(
         model.graph,
-        positions=positions,
+        positions=_labels(model.seq_len, seq_labels),
         outputs=output_positions(model),
         causal=is_causal(model),
-        official=official,
+        official=None if official_edges is None else _places(model.graph, official_edges),
     )
 
 
 def structure(
-    graph: Graph,
+    graph: BaseGraph,
     *,
     positions: list[str] | None,
     outputs: range,
@@ -116,7 +127,7 @@ def structure(
     official: list[int] | None,
 ) -> GraphData:
     """`graph_data` from its parts."""
-    shared = _shared_rows(graph)
+    shared = _shared_rows(graph) if isinstance(graph, Graph) else set()
     of_sources = [_box(src) for src in graph.srcs]
     of_dests = [_box(dest, row in shared) for row, dest in enumerate(graph.dests)]
     boxes = {box["name"]: box for box in of_sources + of_dests}
@@ -125,12 +136,13 @@ def structure(
     return GraphData(
         boxes=ordered,
         sources=[index[box["name"]] for box in of_sources],
+        inputs=_range(graph.from_input),
         destinations=[
             DestinationData(
                 name=dest.name,
                 box=index[box["name"]],
                 port=_port(dest),
-                feeds=_range(feeds[0].srcs if feeds else range(0)),
+                feeds=[FeedData(sources=_range(each.srcs), moves=each.moves) for each in feeds],
             )
             for dest, box, feeds in zip(graph.dests, of_dests, graph.feeds, strict=True)
         ],
@@ -138,8 +150,7 @@ def structure(
             ModuleData(
                 first=module.rows.start,
                 rows=len(module.rows),
-                sources=module.n_sources,
-                moves=_moves(graph, module),
+                sources=_range(module.srcs),
             )
             for module in graph.modules
         ],
@@ -171,13 +182,37 @@ def score_bytes(
     return flat.numpy().astype(np.dtype("<f4"), copy=False).tobytes()
 
 
+def score_traits(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    official_edges: Collection[Edge] | None,
+) -> dict[str, Any]:
+    """Return what the circuit view shows of scores, by the names of its traits.
+
+    Raises `ArgumentError` for scores of another model.
+    """
+    return {
+        "scores": score_bytes(model.graph, prune_scores),
+        "auroc": known_auroc(model, prune_scores, official_edges),
+    }
+
+
+def known_auroc(
+    model: PatchableModel,
+    prune_scores: Mapping[str, Tensor],
+    official_edges: Collection[Edge] | None,
+) -> float | None:
+    """Return how well scores find the known edges.
+
+    `None`: none are known, or there is no curve, without edges on either side.
+    """
+    if official_edges is None or len(official_edges) in (0, model.n_edges):
+        return None
+    return auroc(model, prune_scores, official_edges)
+
+
 def _range(places: range) -> Stretch:
     return [places.start, places.stop]
-
-
-def _moves(graph: Graph, module: DestModule) -> bool:
-    """Whether attention carries what the destinations of a module read to other positions."""
-    return any(feed.moves for row in module.rows for feed in graph.feeds[row])
 
 
 def _labels(seq_len: int | None, seq_labels: Sequence[str] | None) -> list[str] | None:
@@ -227,7 +262,8 @@ def _kind(node: Node, shared: bool) -> Kind:
     if node.head_idx is not None:
         return "shared" if shared else "head"
     ends: dict[str, Kind] = {"Resid Start": "start", "Resid End": "end"}
-    return ends.get(node.name) or ("mlp" if node.name.startswith("MLP") else "attention")
+    kinds: dict[str, Kind] = {"MLP": "mlp", "Resid Mid": "mid", "Resid Post": "post"}
+    return ends.get(node.name) or kinds.get(node.name.rpartition(" ")[0], "attention")
 
 
 def _from_below(box: BoxData) -> tuple[int, int, int, int]:

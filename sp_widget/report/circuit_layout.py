@@ -3,7 +3,8 @@
 `js/src/circuit/layout.ts` is the same rule in the browser, which has to place nodes while a slider
 moves; `tests/fixtures/circuit_view/cases.json` holds both to the same coordinates. Layers stand
 from bottom to top: the heads of a block in a row and its MLP beside them, above them if it reads
-what they write. Token positions stand side by side, and all together fill the width.
+what they write. Heads stand in columns by their numbers, and columns without any close up. Token
+positions stand side by side, and all together fill the width.
 """
 
 from __future__ import annotations
@@ -76,8 +77,9 @@ RAISED = 0.48
 """How far an MLP stands above the heads that it reads, in distances between blocks."""
 LINE_STEP = 0.72
 """Between the lines of shared keys, heads and joint attention of a block, likewise."""
-LINES: tuple[Kind, ...] = ("shared", "head", "attention")
-"""Kinds that have a line of their own in a block, from below."""
+LINES: tuple[Kind, ...] = ("shared", "head", "attention", "mid")
+"""Kinds that have a line of their own in a block, from below. What a residual stream reads stands
+below it, so that behind one the MLP has a line of its own too, and the stream behind that."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class Layout:
 def lay_out(data: GraphData, shown: Collection[Spot], available: float) -> Layout:
     """Return places for the `shown` spots in this width, or in a wider one if need be.
 
-    Blocks without any close up, and heads stay as near to where they would be among all as they
-    have room, so that a small circuit of a large model is a small picture of the same shape.
+    Blocks without any close up, and so do columns of heads: what is left fills the width in the
+    order that it has among all, as near to its columns as there is room.
     """
     size = NARROW if available < NARROW_WIDTH else WIDE
     n_positions = len(data["positions"] or [""])
@@ -138,6 +140,7 @@ def lay_out(data: GraphData, shown: Collection[Spot], available: float) -> Layou
     width = max(available, size.gutter + column * n_positions + gaps + size.margin)
     columns = [(size.gutter + p * (column + size.gap), column) for p in range(n_positions)]
 
+    orders = {kind: _columns(blocks, kind, visible) for kind in KINDS_IN_COLUMNS}
     stack = _stack(data, blocks, visible)
     pitch = _clamp(size.height / (stack.top + 0.5), size.min_pitch, size.max_pitch)
     above = size.box_height / 2 + 4
@@ -165,8 +168,14 @@ def lay_out(data: GraphData, shown: Collection[Spot], available: float) -> Layou
                 beside = left + column - cell * 0.6
                 put(spots.get("mlp", []), [beside], stack.mlps[number], mlp_width)
             for kind, line in stack.lines[number].items():
-                share = heads_width / len(block[kind])
-                wanted = [(block[kind].index(box) + 0.5) * share for _, box in spots[kind]]
+                if kind not in orders:
+                    put(spots[kind], [left + heads_width / 2], line, end_width)
+                    continue
+                share = heads_width / len(orders[kind])
+                wanted = [
+                    (orders[kind].index(block[kind].index(box)) + 0.5) * share
+                    for _, box in spots[kind]
+                ]
                 is_head = kind == "head"
                 places = spaced(wanted, cell if is_head else share, heads_width)
                 wide = head_width if is_head else max(head_width, min(0.8 * share, 260.0))
@@ -181,6 +190,22 @@ def lay_out(data: GraphData, shown: Collection[Spot], available: float) -> Layou
         gap=size.gap,
         columns=columns,
         rows=[(block, above + (stack.top - line) * pitch) for block, line in stack.labels.items()],
+    )
+
+
+KINDS_IN_COLUMNS: tuple[Kind, ...] = ("shared", "head", "attention")
+"""Kinds of which a block may have several, side by side."""
+
+
+def _columns(blocks: Sequence[Block], kind: Kind, visible: Collection[int]) -> list[int]:
+    """Return the numbers, within their blocks, of the boxes of a kind that are shown anywhere."""
+    return sorted(
+        {
+            number
+            for block in blocks
+            for number, box in enumerate(block.get(kind, ()))
+            if box in visible
+        }
     )
 
 
@@ -221,26 +246,35 @@ class _Stack:
 
 
 def _stack(data: GraphData, blocks: Sequence[Block], visible: Collection[int]) -> _Stack:
-    level = 0.0
+    level, raised = 0.0, False
     lines: list[dict[Kind, float]] = []
     mlps: dict[int, float] = {}
     labels: dict[int, float] = {}
     for number, block in enumerate(blocks):
-        kinds = [kind for kind in LINES if any(box in visible for box in block.get(kind, ()))]
-        has_mlp = any(box in visible for box in block.get("mlp", ()))
+        shown = {kind for kind, boxes in block.items() if any(box in visible for box in boxes)}
+        kinds = [kind for kind in LINES if kind in shown]
         lines.append({})
-        if not kinds and not has_mlp:
+        if not kinds and "mlp" not in shown and "post" not in shown:
             continue
-        level += 1
+        # Above the MLP of the block below, where that stands higher than its row.
+        level += 1 if kinds or not raised else 1 + RAISED / 2
+        raised = False
         for step, kind in enumerate(kinds):
             level += LINE_STEP if step else 0.0
             lines[number][kind] = level
         labels[number] = lines[number].get("head", level)
-        if has_mlp:
+        if "mlp" in shown:
+            streams = "mid" in block
+            if streams and kinds:
+                level += LINE_STEP
             layers = {kind: data["boxes"][members[0]]["layer"] for kind, members in block.items()}
             # Where both read the same, they stand side by side.
-            beside = not kinds or layers["mlp"] == layers.get("head")
-            mlps[number] = level + (0.0 if beside else RAISED)
+            beside = not kinds or streams or layers["mlp"] == layers.get("head")
+            raised = not beside
+            mlps[number] = level + (RAISED if raised else 0.0)
+        if "post" in shown:
+            level += LINE_STEP if kinds or "mlp" in shown else 0.0
+            lines[number]["post"] = level
     return _Stack(level + 1 + RAISED / 2, lines, mlps, labels)
 
 

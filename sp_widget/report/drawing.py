@@ -21,7 +21,10 @@ CHART_HEIGHT = 320.0
 DOTS_PER_INCH = 150
 """Of images made of pixels."""
 TEXT, MUTED, LINE, GROUND = "#212121", "#616161", "#d5d5d5", "#ffffff"
-BRAND, SECOND, ERROR, SUCCESS = "#1976d2", "#c75b00", "#c62828", "#388e3c"
+BRAND, SECOND, SUCCESS = "#1976d2", "#c75b00", "#388e3c"
+LEGEND_SIZE = 11.0
+SAMPLE_LENGTH, SAMPLE_GAP, COLUMN_GAP = 2.6, 0.8, 1.3
+"""Of a legend, in heights of its letters."""
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "dash_dotted": "-."}
 
 
@@ -62,19 +65,51 @@ def without_frame(axes: Any, width: float, height: float, *, downwards: bool = F
     axes.axis("off")
 
 
-def draw_legend(axes: Any, handles: Sequence[Any], place: str, anchor: tuple[float, float]) -> None:
-    """One row of samples, its `place` at `anchor`, both as matplotlib names them."""
+def legend_columns(handles: Sequence[Any], width: float) -> int:
+    """Return how many columns of a legend have room in a width, at least one."""
+    from matplotlib.textpath import TextPath
+
+    # What an entry has beside its text, and text in points of which an inch has 72.
+    beside = LEGEND_SIZE * (SAMPLE_LENGTH + SAMPLE_GAP + COLUMN_GAP)
+    widths = [
+        TextPath((0, 0), each.get_label(), prop=font(LEGEND_SIZE)).get_extents().width
+        * UNITS_PER_INCH
+        / 72
+        + beside
+        for each in handles
+    ]
+
+    def fits(columns: int) -> bool:
+        # As matplotlib deals them out.
+        return bool(sum(column.max() for column in np.array_split(widths, columns)) <= width)
+
+    return next((n for n in range(len(widths), 1, -1) if fits(n)), 1)
+
+
+def draw_legend(
+    axes: Any,
+    handles: Sequence[Any],
+    place: str,
+    anchor: tuple[float, float],
+    *,
+    columns: int | None = None,
+) -> None:
+    """Samples in so many columns, by default in one row; its `place` at `anchor`.
+
+    Both as matplotlib names them.
+    """
     legend = axes.legend(
         handles=handles,
         loc=place,
         bbox_to_anchor=anchor,
-        ncols=max(1, len(handles)),
+        ncols=max(1, len(handles)) if columns is None else columns,
         frameon=False,
-        prop=font(11),
+        prop=font(LEGEND_SIZE),
         labelcolor=TEXT,
         borderaxespad=0.2,
-        handlelength=2.6,
-        columnspacing=1.3,
+        handlelength=SAMPLE_LENGTH,
+        handletextpad=SAMPLE_GAP,
+        columnspacing=COLUMN_GAP,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
-from sp_widget.report.circuit_data import NOT_DRAWN, GraphData
+from sp_widget.report.circuit_data import GraphData
 from sp_widget.report.draw_chart import Rectangle, draw_chart
 from sp_widget.report.draw_circuit import MOST_DRAWN, draw_circuit, legend_of, place_circuit
 from sp_widget.report.drawing import (
@@ -25,6 +25,7 @@ from sp_widget.report.drawing import (
     without_frame,
     write,
 )
+from sp_widget.report.groups import NodeGroup
 from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
 from sp_widget.report.top_circuit import TopCircuit
@@ -40,19 +41,20 @@ def page(
     history: Sequence[StepRecord],
     evaluations: Sequence[HardEvaluation],
     faithfulness_target: str,
-    data: GraphData | None,
+    data: GraphData,
     circuit: TopCircuit,
     tables: Mapping[str, Rows],
+    groups: Sequence[NodeGroup],
 ) -> Figure:
     """Return the figure of some parts, from top to bottom: title, chart, circuit, tables."""
-    layout = None if data is None else place_circuit(data, circuit, PAGE_WIDTH - 2 * EDGE)
-    width = (layout.width if layout and "circuit" in parts else PAGE_WIDTH - 2 * EDGE) + 2 * EDGE
+    layout = place_circuit(data, circuit, PAGE_WIDTH - 2 * EDGE)
+    width = (layout.width if "circuit" in parts else PAGE_WIDTH - 2 * EDGE) + 2 * EDGE
     inner = width - 2 * EDGE
     rows = max((len(rows) for rows in tables.values()), default=0)
     heights: dict[Part, float] = {
         "title": TITLE,
         "chart": CHART_HEIGHT,
-        "circuit": CAPTION + (layout.height + LEGEND if layout else 0),
+        "circuit": CAPTION + layout.height + LEGEND,
         "tables": (rows + 1) * ROW + GAP,
     }
     height = 2 * EDGE + sum(heights[part] for part in parts)
@@ -80,7 +82,7 @@ def page(
                 evaluations,
                 faithfulness_target=faithfulness_target,
             )
-        elif part == "circuit" and data and layout:
+        elif part == "circuit":
             words = f"The circuit of the {circuit.size:,} most important edges"
             if circuit.size > MOST_DRAWN:
                 words += f", of which the first {MOST_DRAWN} are drawn"
@@ -88,11 +90,9 @@ def page(
             write(sheet, EDGE, top + 12, words, 13, bold=True, color=TEXT)
             drawn = axes(EDGE, at + LEGEND, layout.width, layout.height)
             without_frame(drawn, layout.width, layout.height, downwards=True)
-            draw_circuit(drawn, data, circuit, layout)
+            draw_circuit(drawn, data, circuit, layout, groups)
             handles = legend_of(circuit, ported=any(d["port"] for d in data["destinations"]))
             draw_legend(sheet, handles, "center", (0.5, (at + LEGEND / 2) / height))
-        elif part == "circuit":
-            write(sheet, EDGE, at + 12, NOT_DRAWN, 11, color=MUTED)
         else:
             _draw_tables(axes(EDGE, at, inner, heights[part]), inner, heights[part], tables)
     return figure

@@ -1,4 +1,7 @@
-"""A training and its circuit as a static picture: no JavaScript, no kernel."""
+"""A training and its circuit as a picture, as a page to explore and as a figure for a paper.
+
+None of them needs a kernel.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,14 +20,20 @@ from sp_widget import methods
 from sp_widget.circuits.arguments import check_count
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
+from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
+from sp_widget.methods.series import Series
 from sp_widget.report import tables
-from sp_widget.report.circuit_data import graph_data
+from sp_widget.report.chart_data import chart_traits
+from sp_widget.report.circuit_data import KNOWN, graph_data, score_traits
+from sp_widget.report.curve_data import curve_traits, named_evaluations
+from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
+from sp_widget.report.web_page import web_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +42,14 @@ Part = Literal["title", "chart", "circuit", "tables"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 """From top to bottom."""
+
+FileKind = Literal["svg", "png", "pdf"]
+
+FILE_KINDS: tuple[FileKind, ...] = get_args(FileKind)
+"""Files that a picture can be drawn into."""
+
+ONE_COLUMN = 85.0
+"""Millimetres of a column of a paper with two of them, about."""
 
 NEARLY_WHITE = 250
 SHADES = 128
@@ -57,6 +75,9 @@ class Picture:
         seq_labels: Sequence[str] | None,
         n_edges: int,
         title: str,
+        faithfulness: Mapping[str, Evaluation],
+        code: str,
+        groups: Sequence[NodeGroup],
     ) -> None:
         self.title = plain(title)
         """What the picture is of."""
@@ -65,22 +86,33 @@ class Picture:
         self._config = config
         self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
+        self._scores = score_traits(model, prune_scores, official_edges)
+        self._faithfulness = faithfulness
+        self._code = code
+        self._groups = check_groups(self._data, groups)
         self.tables: dict[str, tables.Rows] = {
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
             "Strongest edges": tables.strongest(self._circuit),
         }
         """Settings, results and strongest edges in words, by heading."""
+        if self._groups:
+            self.tables["Groups"] = tables.groups(self._groups)
         if config is not None:
             self.tables = {"Settings": tables.settings(config), **self.tables}
 
     @property
     def words(self) -> str:
         """The picture in a sentence or two, for those who cannot see it."""
+        return f"{self.title}. {self._content}"
+
+    @property
+    def _content(self) -> str:
+        """What it shows, without its title."""
         results = dict(self.tables["Result"])
         first = ", ".join(name for name, _ in self.tables["Strongest edges"][:5])
         what = "Chart of the training, and circuit" if self._history else "Circuit"
         return (
-            f"{self.title}. {what} of {results['Edges in the picture']} of "
+            f"{what} of {results['Edges in the picture']} of "
             f"{results['Edges of the model']} edges, {results['of these on a path']} of them on a "
             f"path from input to output. Strongest: {first}."
         )
@@ -125,52 +157,108 @@ class Picture:
             if part not in self.parts:
                 raise ArgumentError("parts", f"some of {', '.join(self.parts)}", part)
         target = "" if self._config is None else self._config.faithfulness_target
-        validated = any(record.validation is not None for record in self._history)
         return page(
             self.parts if parts is None else parts,
             self.title,
-            methods.of(self._config).series_for(validated),
+            self._series(),
             self._history,
             self._evaluations,
             target,
             self._data,
             self._circuit,
             self.tables,
+            self._groups,
         )
 
-    def render(
-        self, kind: Literal["svg", "png", "pdf"], parts: Collection[Part] | None = None
-    ) -> bytes:
+    def render(self, kind: FileKind, parts: Collection[Part] | None = None) -> bytes:
         """Return the content of a file with the picture, or with some parts of it."""
         from sp_widget.report.drawing import DOTS_PER_INCH
+
+        return self._file(self.figure(parts), kind, DOTS_PER_INCH)
+
+    def paper_figure(self, width_mm: float = ONE_COLUMN) -> Figure:
+        """Return the circuit alone as a `matplotlib.figure.Figure`, as wide as it is printed.
+
+        Without the nodes that no edge of the circuit touches. Letters are about 7.5 points high
+        whatever the width.
+
+        Args:
+            width_mm: millimetres; one column of a paper has about 85, two have about 175.
+
+        Raises `ArgumentError` for a width in which the circuit has no room, with the one that it
+        needs.
+        """
+        from sp_widget.report.paper import paper_figure
+
+        if isinstance(width_mm, bool) or not isinstance(width_mm, Real) or not 0 < width_mm < 2000:
+            raise ArgumentError("width_mm", "millimetres, more than 0", width_mm)
+        return paper_figure(self._data, self._circuit, float(width_mm), self._groups)
+
+    def web_page(self) -> bytes:
+        """Return an HTML file in which circuit, chart and curve can be explored.
+
+        All of it is in the file: it works from disk, offline, without a kernel. `save` writes it.
+        """
+        chart = chart_traits(self._series(), self._history, self._evaluations)
+        curves = curve_traits(self._faithfulness)
+        return web_page(
+            self.title,
+            self._content,
+            circuit={
+                "graph": self._data,
+                "n_edges": self._circuit.size,
+                "comparable": [KNOWN] if self._circuit.compared else [],
+                "compare": KNOWN if self._circuit.compared else "",
+                "groups": [group.data for group in self._groups],
+                **self._scores,
+            },
+            chart=chart if self._history else None,
+            faithfulness=curves if self._faithfulness else None,
+            tables=self.tables,
+            code=self._code,
+        )
+
+    def save(self, path: str | Path, *, width_mm: float | None = None) -> None:
+        """Write a file; its ending decides: `.svg`, `.png`, `.pdf` or `.html`.
+
+        `.html` is a page to explore, see `web_page`. With `width_mm` it is the figure for a paper,
+        see `paper_figure`: the circuit alone, so many millimetres wide.
+
+        Raises `ArgumentError` for another ending.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        kind = next((each for each in FILE_KINDS if suffix == f".{each}"), None)
+        if kind is not None:
+            content = self.render(kind) if width_mm is None else self._printed(kind, width_mm)
+        elif suffix == ".html" and width_mm is None:
+            content = self.web_page()
+        else:
+            html = " or .html" if width_mm is None else ""
+            wanted = f"a file name that ends in .svg, .png, .pdf{html}"
+            raise ArgumentError("path", wanted, str(path))
+        write_atomically(path, content)
+
+    def _series(self) -> Sequence[Series]:
+        validated = any(record.validation is not None for record in self._history)
+        return methods.of(self._config).series_for(validated)
+
+    def _printed(self, kind: FileKind, width_mm: float) -> bytes:
+        from sp_widget.report.paper import DOTS_PER_INCH
+
+        return self._file(self.paper_figure(width_mm), kind, DOTS_PER_INCH)
+
+    def _file(self, figure: Figure, kind: FileKind, dots_per_inch: int) -> bytes:
+        from matplotlib import rc_context
 
         file = io.BytesIO()
         # Without a date the same run gives the same file.
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
         metadata = {"Title": self.title, **undated}
-        self.figure(parts).savefig(file, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+        # Letters are outlines in SVG; in PDF they are TrueType, which journals take.
+        with rc_context({"svg.fonttype": "path", "pdf.fonttype": 42}):
+            figure.savefig(file, format=kind, dpi=dots_per_inch, metadata=metadata)
         return file.getvalue()
-
-    def save(self, path: str | Path) -> None:
-        """Write a file; its ending decides: `.svg`, `.png`, `.pdf` or `.html`.
-
-        Raises `ArgumentError` for another ending.
-        """
-        path = Path(path)
-        match path.suffix.lower():
-            case ".html":
-                head = f"<meta charset='utf-8'><title>{escape(self.title)}</title>"
-                text = f"<!DOCTYPE html><html lang='en'>{head}<body>{self.html}</body></html>"
-                write_atomically(path, text.encode())
-            case ".svg":
-                write_atomically(path, self.render("svg"))
-            case ".png":
-                write_atomically(path, self.render("png"))
-            case ".pdf":
-                write_atomically(path, self.render("pdf"))
-            case _:
-                wanted = "a file name that ends in .svg, .png, .pdf or .html"
-                raise ArgumentError("path", wanted, str(path))
 
     def __repr__(self) -> str:
         return f"Picture({self.words})"
@@ -206,8 +294,11 @@ def snapshot(
     seq_labels: Sequence[str] | None = None,
     n_edges: int | None = None,
     title: str = "Subnetwork probing",
+    faithfulness: Evaluation | Mapping[str, Evaluation] | None = None,
+    code: str = "",
+    groups: Sequence[NodeGroup] = (),
 ) -> Picture:
-    """A static picture of scores: the circuit, and with a `history` the chart of the training.
+    """A picture of scores: the circuit, and with a `history` the chart of the training.
 
     Args:
         model: what `sp_widget.patchable_model` returns.
@@ -220,6 +311,9 @@ def snapshot(
         n_edges: the size of the circuit; by default that of the last hard circuit, or else of
             the known circuit, or else 50.
         title: what stands above it.
+        faithfulness: what `sp.evaluate` returned, one or several by name, for the page to explore.
+        code: Python that repeats the run, likewise.
+        groups: nodes to outline, each group with its name.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -234,8 +328,12 @@ def snapshot(
             raise ArgumentError(name, f"a list of {kind.__name__}", given)
     if n_edges is not None:
         check_count(n_edges, model.n_edges)
-    if not isinstance(title, str):
-        raise ArgumentError("title", "a text", title)
+    for name, text in (("title", title), ("code", code)):
+        if not isinstance(text, str):
+            raise ArgumentError(name, "a text", text)
+    curves = named_evaluations(faithfulness, "faithfulness")
+    if any(each.n_edges != model.n_edges for each in curves.values()):
+        raise ArgumentError("faithfulness", "evaluations of this model", faithfulness)
     if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:
         raise ArgumentError("config", "the config of a method or None", type(config))
     known = None
@@ -256,4 +354,7 @@ def snapshot(
         seq_labels=seq_labels,
         n_edges=n_edges,
         title=title,
+        faithfulness=curves,
+        code=code,
+        groups=groups,
     )

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from sp_widget import methods
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.parameter import parameters
 from sp_widget.methods.record import StepRecord
+from sp_widget.report.circuit_data import known_auroc
+from sp_widget.report.groups import NodeGroup
 from sp_widget.report.top_circuit import TopCircuit
 
 Rows = list[tuple[str, str]]
@@ -58,9 +59,9 @@ def results(
     if official_edges is not None:
         found = f"{circuit.count('hit'):,} of {len(official_edges):,}"
         rows.append(("Known edges found", found))
-        # No curve without edges on either side.
-        if 0 < len(official_edges) < model.n_edges:
-            rows.append(("AUROC", f"{auroc(model, prune_scores, official_edges):.3f}"))
+        area = known_auroc(model, prune_scores, official_edges)
+        if area is not None:
+            rows.append(("AUROC", f"{area:.3f}"))
     return rows
 
 
@@ -88,3 +89,8 @@ def html_table(tables: Mapping[str, Rows]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4g}"
+
+
+def groups(gathered: Sequence[NodeGroup]) -> Rows:
+    """Return the groups of nodes by name, with their nodes."""
+    return [(group.name, ", ".join(group.nodes)) for group in gathered]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import MethodConfig, Trainer
+from sp_widget.methods.record import StepRecord
 from sp_widget.methods.run_files import CHECKPOINT, CONFIG, exists, folder_of, new_trainer
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.keeper import RunKeeper
@@ -23,13 +25,16 @@ def run_in_folder(
     dataloader: PromptDataLoader,
     config: MethodConfig,
     validation_dataloader: PromptDataLoader | None = None,
+    *,
+    after_step: Callable[[StepRecord], None] | None = None,
 ) -> PruneScores:
     """Make the run of a config in a folder to its end, and return its scores.
 
     A new folder gets a new run; a run that is half done, or failed, goes on from its checkpoint
     bit for bit; of one that is done the scores are read. A checkpoint is written every ten seconds
     and when the run ends: `status.json` then says `done`, `failed` with the traceback, or, after
-    an interrupt, `paused`.
+    an interrupt, `paused`. `after_step` is called with each record; what it raises ends the run
+    like an error of the training or, if it is no `Exception`, like an interrupt.
 
     Raises `ArgumentError` for a folder with a run of another config, model or data, `StateError`
     while a run is under way there, and whatever ends the training.
@@ -40,6 +45,8 @@ def run_in_folder(
         trainer = _trainer(keeper.folder, model, dataloader, config, validation_dataloader)
         if trainer.done and RunFolder(keeper.folder).status.state == "done":
             return trainer.prune_scores
+        if after_step is not None:
+            trainer.callbacks.append(after_step)
         try:
             keeper.after_step(trainer)
             while not trainer.done:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sp_widget import methods
 from sp_widget.methods.base import MethodConfig
+from sp_widget.report.groups import NodeGroup
 from sp_widget.session import Intervention
 from sp_widget.types import AblationType
 from sp_widget.widget.namespace import notebook_variables
@@ -72,6 +73,15 @@ def as_code(
     if sets_threads:
         lines.append("torch.set_num_threads(threads_before)")
     return "\n".join(lines) + "\n"
+
+
+def groups_as_code(groups: Sequence[NodeGroup], names: Names) -> str:
+    """Python that draws the circuit with the same groups of nodes; empty: there are none."""
+    if not groups:
+        return ""
+    listed = "".join(f"    sp.{group!r},\n" for group in groups)
+    picture = f"sp.snapshot({names.model}, {names.scores}, groups=groups)"
+    return f"\ngroups = [\n{listed}]\n{picture}\n"
 
 
 def names_in_notebook(

@@ -14,18 +14,16 @@ import ipywidgets
 
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import HARD_CIRCUIT, LOSS, Series, evaluation_points
-from sp_widget.widget.chart_table import summary, table, table_steps
+from sp_widget.report.chart_data import MARGINS
+from sp_widget.report.chart_table import summary, table, table_steps
+from sp_widget.report.curve import Window
 from sp_widget.widget.chart_tools import ChartTools
-from sp_widget.widget.chart_traces import Scales, Trace, traces_of_runs
+from sp_widget.widget.chart_traces import DrawnTrace, Scales, traces_of_runs
 from sp_widget.widget.comm_routing import deliver_where_addressed
-from sp_widget.widget.curve import Window
 from sp_widget.widget.lifetime import hold_weakly, widgets_in
 from sp_widget.widget.past_run import PastRun
 
 HEIGHT = "300px"
-
-MARGINS = {"top": 6, "bottom": 24, "left": 48, "right": 12}
-"""Pixels from the edges of the figure to its plot."""
 
 MESSAGES_PER_UPDATE = 1
 
@@ -43,10 +41,10 @@ class Chart:
         self._first_step = self._last_step = 0
         scales = Scales(*(bqplot.LinearScale(min=0, max=1, allow_padding=False) for _ in range(3)))
         self._scales = scales
-        self._live = [Trace(each, scales) for each in series]
+        self._live = [DrawnTrace(each, scales) for each in series]
         self._past: tuple[PastRun, ...] = ()
-        self._runs: list[Trace] = []
-        self._evaluations = Trace(HARD_CIRCUIT, scales, marker="diamond")
+        self._runs: list[DrawnTrace] = []
+        self._evaluations = DrawnTrace(HARD_CIRCUIT, scales, marker="diamond")
         self._axes = _axes(scales)
         self._figure = bqplot.Figure(
             marks=self._marks(),
@@ -80,7 +78,7 @@ class Chart:
         with self.tools.lock:
             if [trace.series for trace in self._live] == list(series):
                 return
-            former, self._live = self._live, [Trace(each, self._scales) for each in series]
+            former, self._live = self._live, [DrawnTrace(each, self._scales) for each in series]
             self._show_marks()
             self.tools.update(**self._described(), **self._drawn(), **self._in_words())
             for trace in former:

@@ -14,8 +14,9 @@ import traitlets
 from ipywidgets import widget_serialization
 
 from sp_widget.methods.series import AXIS_LABELS, LOSS, AxisName
-from sp_widget.widget.chart_table import Table
-from sp_widget.widget.chart_traces import TraceData, TraceSpec
+from sp_widget.report.chart_table import Table
+from sp_widget.report.trace import TraceData
+from sp_widget.widget.chart_traces import TraceSpec
 from sp_widget.widget.locked import LockedWidget
 
 

@@ -51,6 +51,13 @@ def _scores(run: Exportable, content: Callable[..., bytes]) -> bytes:
 
 FORMATS: tuple[ExportFormat, ...] = (
     ExportFormat(
+        "page_html",
+        "Page to explore (HTML)",
+        "probing.html",
+        "text/html",
+        lambda run: run.snapshot().web_page(),
+    ),
+    ExportFormat(
         "snapshot_svg",
         "All on one page (SVG)",
         "probing.svg",

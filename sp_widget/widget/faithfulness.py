@@ -6,35 +6,16 @@ that it sends.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import traitlets
 from ipywidgets import CallbackDispatcher
 
-from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.draw_curve import LABELS
 from sp_widget.evaluation.evaluation import Evaluation
+from sp_widget.report.curve_data import CurveData, curve_traits, named_evaluations
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.locked import LockedWidget
-
-Point = tuple[int, float]
-"""Edges in the circuit, and what it loses."""
-
-Band = tuple[int, float, float]
-"""Edges in the circuit, and the least and the most that random circuits of so many edges lose."""
-
-
-class CurveData(TypedDict):
-    """The curve of one run."""
-
-    name: str
-    protocol: str
-    """In which direction and with which ablation it was measured."""
-    circuit: list[Point]
-    complement: list[Point]
-    random: list[Band]
 
 
 class FaithfulnessView(LockedWidget, bundle="faithfulness"):
@@ -74,10 +55,9 @@ class FaithfulnessView(LockedWidget, bundle="faithfulness"):
         evaluations: Evaluation | Mapping[str, Evaluation] | None = None,
         metric: str | None = None,
     ) -> None:
-        given = {"circuit": evaluations} if isinstance(evaluations, Evaluation) else evaluations
-        named = _check_evaluations({} if given is None else given)
+        named = named_evaluations(evaluations, "evaluations")
         self._clicks = CallbackDispatcher()
-        super().__init__(**_traits(named, metric))
+        super().__init__(**curve_traits(named, metric))
         self.on_msg(self._handle_message)
         # A click is answered while a cell runs.
         deliver_where_addressed(self.comm)
@@ -94,7 +74,7 @@ class FaithfulnessView(LockedWidget, bundle="faithfulness"):
         measure: Literal["never", "later", "now"] = "never",
     ) -> None:
         """Show other evaluations. Safe from any thread; sends nothing if nothing changed."""
-        self.update(**_traits(evaluations, None), note=note, measure=measure)
+        self.update(**curve_traits(evaluations), note=note, measure=measure)
 
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         if isinstance(content, dict) and content.get("type") == "measure":
@@ -105,51 +85,3 @@ class FaithfulnessView(LockedWidget, bundle="faithfulness"):
     def __repr__(self) -> str:
         names = ", ".join(curve["name"] for curve in self.curves)
         return f"FaithfulnessView({names or 'nothing measured yet'})"
-
-
-def _check_evaluations(given: object) -> Mapping[str, Evaluation]:
-    if not isinstance(given, Mapping) or not all(
-        isinstance(name, str) and isinstance(each, Evaluation) for name, each in given.items()
-    ):
-        raise ArgumentError("evaluations", "what sp.evaluate returns, by name", given)
-    sizes = {each.n_edges for each in given.values()}
-    if len(sizes) > 1:
-        raise ArgumentError("evaluations", "evaluations of one model", sorted(sizes))
-    return given
-
-
-def _traits(evaluations: Mapping[str, Evaluation], metric: str | None) -> dict[str, Any]:
-    if not evaluations:
-        return {"curves": []}
-    first = next(iter(evaluations.values()))
-    metric = first.metrics[0] if metric is None else metric
-    if all(math.isnan(value) for _, value in first.curve(metric)):
-        known = [*first.metrics, *(["logit_diff_share"] if "logit_diff" in first.metrics else [])]
-        raise ArgumentError("metric", f"one of {known}", metric)
-    # With another metric a run cannot stand beside the first.
-    curves = {
-        name: _curve(name, each, metric)
-        for name, each in evaluations.items()
-        if any(not math.isnan(value) for _, value in each.curve(metric))
-    }
-    return {
-        "curves": list(curves.values()),
-        "metric": LABELS.get(metric, metric),
-        "most": first.n_edges,
-    }
-
-
-def _curve(name: str, evaluation: Evaluation, metric: str) -> CurveData:
-    direction = str(evaluation.patch_type).lower()
-    return CurveData(
-        name=name,
-        protocol=f"{str(evaluation.ablations[0]).lower()}, {direction}",
-        circuit=_finite(evaluation.curve(metric)),
-        complement=_finite(evaluation.curve(metric, "complement")),
-        random=_finite(evaluation.band(metric)),
-    )
-
-
-def _finite(points: list[Any]) -> list[Any]:
-    """Return those points that can be drawn on a log axis, as the browser takes them."""
-    return [list(each) for each in points if each[0] > 0 and all(map(math.isfinite, each))]

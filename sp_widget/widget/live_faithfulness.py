@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.session import ENDED, Snapshot
 from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.runs import Runs
 
 PRESENT = "This run"
+
+
+def measured_runs(
+    snapshot: Snapshot, background: BackgroundEvaluation, runs: Runs
+) -> dict[str, Evaluation]:
+    """Return what the present run and those that are shown were measured to, by their names."""
+    measured = background.measured
+    present = None if snapshot.state == "idle" else measured.get(snapshot.masks)
+    named = {} if present is None else {PRESENT: present.evaluation}
+    # The latest first: where the present run has no curve, it is drawn with all its parts.
+    for run in reversed(runs.all):
+        if run.shown and run.masks in measured:
+            named[run.name] = measured[run.masks].evaluation
+    return named
 
 
 class LiveFaithfulness:
@@ -25,14 +40,8 @@ class LiveFaithfulness:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Show what is measured by now; sends nothing if nothing changed."""
-        measured = self._background.measured
-        present = None if snapshot.state == "idle" else measured.get(snapshot.masks)
-        named = {} if present is None else {PRESENT: present.evaluation}
-        # The latest first: where the present run has no curve, it is drawn with all its parts.
-        for run in reversed(self._runs.all):
-            if run.shown and run.masks in measured:
-                named[run.name] = measured[run.masks].evaluation
-        note, measure = self._state(snapshot, present is not None)
+        named = measured_runs(snapshot, self._background, self._runs)
+        note, measure = self._state(snapshot, PRESENT in named)
         # Evaluations never change: which ones they are tells all.
         shown = ({name: id(each) for name, each in named.items()}, note, measure)
         if shown != self._shown:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from sp_widget.widget.bundle import bundled
+from sp_widget.report.bundle import bundled
 from sp_widget.widget.error_text import shortened
 
 LONGEST = 20_000
@@ -56,6 +56,14 @@ class LockedWidget(anywidget.AnyWidget):
         with self._lock, self.hold_sync():
             for name, value in traits.items():
                 self.set_trait(name, value)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
+        """Return the state as the browser needs it (called by ipywidgets): the defaults too.
+
+        A page without a kernel (`ipywidgets.embed`) leaves out what a widget has from its class,
+        and nobody there would know our defaults, nor our scripts.
+        """
+        return super().get_state(key, drop_defaults=False)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take over what the browser changed (called by ipywidgets).

@@ -13,6 +13,7 @@ from sp_widget.widget.comm_routing import responsiveness_note_for_message
 from sp_widget.widget.error_text import describe, message_of, shortened
 from sp_widget.widget.namespace import Delivery, name_problem
 from sp_widget.widget.panel import ControlPanel, RunEdit
+from sp_widget.widget.probe_files import is_page
 from sp_widget.widget.runs import Runs
 from sp_widget.widget.settings import Settings
 
@@ -122,8 +123,10 @@ class PanelRequests:
 
     def _take_save(self, folder: str) -> None:
         def take() -> None:
-            self._save(folder.strip())
-            self._notice = f"Saved in the folder {shortened(folder.strip())}."
+            name = folder.strip()
+            self._save(name)
+            where = "as the page" if is_page(name) else "in the folder"
+            self._notice = f"Saved {where} {shortened(name)}."
 
         self._explaining(take)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sp_widget.methods.run_files import (
     read_trainer,
     save_moment,
 )
+from sp_widget.report.groups import NodeGroup
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.status import RunStatus, write_status
 from sp_widget.session.notes import read_notes
@@ -59,6 +60,10 @@ class PanelFile:
     """The finished runs, oldest first."""
     current: str | None
     """The folder of the run at hand."""
+    groups: tuple[NodeGroup, ...] = ()
+    """Nodes that were gathered."""
+    circuits: Mapping[str, list[str]] = field(default_factory=dict)
+    """Circuits that were kept, by name: the names of their edges."""
 
     def config(self, model: PatchableModel) -> MethodConfig:
         """Return what the fields show. Raises `ArgumentError` where it fits no method."""
@@ -74,6 +79,11 @@ class PanelFile:
             return None
         with in_file(PANEL):
             return edges_by_name("official_edges", self.official_edges, model)
+
+
+def is_page(name: str | Path) -> bool:
+    """Return whether what a widget is saved to is an HTML page, and no folder."""
+    return str(name).lower().endswith(".html")
 
 
 def holds_panel(folder: Path) -> bool:
@@ -98,7 +108,11 @@ def read_panel(folder: Path) -> PanelFile:
         "official_edges": (list, type(None)),
         "runs": (list,),
         "current": (str, type(None)),
+        "groups": (list,),
+        "circuits": (dict,),
     }
+    # Folders of earlier versions have neither.
+    content = {"groups": [], "circuits": {}, **content}
     for name, wanted in kinds.items():
         if type(content.get(name, ...)) not in wanted:
             raise ArgumentError(
@@ -117,7 +131,18 @@ def read_panel(folder: Path) -> PanelFile:
     del content["format"]
     if content.keys() | {"runs"} != kinds.keys():
         raise ArgumentError("folder", f"{PANEL} with {sorted(kinds)}", sorted(content))
-    return PanelFile(runs=entries, **content)
+    groups = tuple(_group(each) for each in content.pop("groups"))
+    for name, edges in content["circuits"].items():
+        if not isinstance(edges, list) or not all(isinstance(edge, str) for edge in edges):
+            raise ArgumentError("folder", f"{PANEL}: names of edges in circuit {name!r}", edges)
+    return PanelFile(runs=entries, groups=groups, **content)
+
+
+def _group(value: object) -> NodeGroup:
+    kinds = {"name": str, "nodes": list, "note": str}
+    if not isinstance(value, dict) or {name: type(each) for name, each in value.items()} != kinds:
+        raise ArgumentError("folder", f"{PANEL}: groups with {', '.join(kinds)}", value)
+    return NodeGroup(**value)
 
 
 def _entry(value: object) -> RunEntry:

@@ -50,6 +50,7 @@ class Screen:
     ) -> None:
         self._panel = panel
         self._chart = chart
+        self._circuit = circuit
         self._session = session
         self._runs = runs
         self._delivery = delivery
@@ -147,3 +148,4 @@ class Screen:
         if runs is not self._drawn_runs:
             self._drawn_runs = runs
             self._chart.show_runs(in_chart(runs))
+            self._circuit.show_runs({run.name: run.prune_scores for run in runs})

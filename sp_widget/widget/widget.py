@@ -24,16 +24,17 @@ from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.config_text import config_to_json
 from sp_widget.methods.record import HardEvaluation, StepRecord
-from sp_widget.methods.run_files import folder_of
+from sp_widget.methods.run_files import folder_of, in_file
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
 from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
+from sp_widget.types import PatchType
 from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
-from sp_widget.widget.as_code import names_in_notebook
+from sp_widget.widget.as_code import groups_as_code, names_in_notebook
 from sp_widget.widget.beginning import Beginning
 from sp_widget.widget.chart import Chart
 from sp_widget.widget.circuit import CircuitView
@@ -41,14 +42,17 @@ from sp_widget.widget.comm_routing import deliver_where_addressed, responsivenes
 from sp_widget.widget.export import ExportPanel
 from sp_widget.widget.faithfulness import FaithfulnessView
 from sp_widget.widget.kept_picture import KeptPicture
+from sp_widget.widget.live_faithfulness import measured_runs
 from sp_widget.widget.live_prompts import LivePrompts
 from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.panel import ControlPanel, MethodOption, Tab, in_order
 from sp_widget.widget.panel_requests import PanelRequests
 from sp_widget.widget.probe_files import (
+    PANEL,
     PanelFile,
     RunEntry,
     holds_panel,
+    is_page,
     read_panel,
     read_run,
     write_panel,
@@ -240,9 +244,14 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.panel.update(responsive=responsiveness_note())
         self._requests.listen()
         self._session.subscribe(self._publisher.wake)
+        # What a person makes of the circuit is kept as soon as it is made.
+        self.circuit.observe(lambda _: self._publisher.wake(), ["groups", "kept"])
         self._kept = KeptPicture(self._session, self.snapshot, self.panel.model_id)
         self._session.subscribe(self._kept.look)
         self._session.subscribe(self._background.look)
+        self.circuit.effects.rest_while(self._why_circuits_wait)
+        self.circuit.measure_on(self._prompts_to_measure_on)
+        self._session.subscribe(self.circuit.effects.look)
         self._settings.show()
         self._parts = [part for root in (self, *self._links) for part in lifetime.hold_weakly(root)]
         lifetime.watch(self)
@@ -367,6 +376,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder: all runs, what the fields show, the official edges.
 
+        A name that ends in `.html` is a file instead: `snapshot()` as a page to explore.
+
         While training, the run is written as it is after the step in progress, and goes on. The
         folder may be the widget's own, a new one, or one that this widget was saved to before;
         `load` reads it, docs/runs.md describes it.
@@ -374,6 +385,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         Raises `ArgumentError` for a folder that holds something else, and `OSError` where it
         cannot be written; what was there is whole then.
         """
+        if is_page(folder):
+            self.snapshot().save(folder)
+            return
         path = folder_of(folder)
         if self._folder is not None and path.resolve() == self._folder.resolve():
             if self.state != "idle":
@@ -466,11 +480,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         return history_frame(self.history)
 
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
-        """Return a static picture of chart, circuit and metrics, which needs no kernel.
+        """Return a picture of chart, circuit and metrics, which needs no kernel.
 
         `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
-        of the method. Raises `StateError`
-        before the start.
+        of the method. It has the curves that the faithfulness view shows, as far as they are
+        measured. Raises `StateError` before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
         scores, hard_edge_count = self._session.post(
@@ -491,6 +505,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             seq_labels=None if self._model.seq_len is None else self._dataloader.seq_labels,
             n_edges=n_edges,
             title=methods.of(self._beginning.config).title if title is None else title,
+            faithfulness=measured_runs(self._session.snapshot(), self._background, self._runs),
+            code=self.as_code(),
+            groups=self.circuit.node_groups,
         )
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -582,6 +599,23 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"{self._model.n_edges} edges, save_as={self.panel.save_as!r})"
         )
 
+    @property
+    def _prompts_to_measure_on(self) -> PromptDataLoader:
+        validation = self._validation_dataloader
+        return self._dataloader if validation is None else validation
+
+    def _why_circuits_wait(self) -> str:
+        under_way = self.state in ACTIVE and self.state != "paused"
+        return "Measured when the training pauses or ends." if under_way else ""
+
+    def _measure_as(self, trainer: Trainer[Any]) -> None:
+        """Measure circuits as the trainer runs them."""
+        self.circuit.measure_on(
+            self._prompts_to_measure_on,
+            trainer.config.ablation_type,
+            PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+        )
+
     def _measure(self) -> None:
         # Pressed in the moment in which a run began: its end measures it.
         with suppress(StateError):
@@ -612,6 +646,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         # Not before: a start that is refused leaves the run at hand what it is.
         self._beginning = Beginning(config, trainer.seed)
         self._delivery.begin()
+        self._measure_as(trainer)
         return trainer
 
     # The folder.
@@ -623,6 +658,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """
         data = (self._model, self._dataloader, self._validation_dataloader)
         try:
+            if saved is not None:
+                with in_file(PANEL):
+                    self.circuit.node_groups = list(saved.groups)
+                    for each, edges in saved.circuits.items():
+                        self.circuit.keep(each, edges)
             for entry in () if saved is None else saved.runs:
                 run = read_run(folder / entry.folder, *data)
                 if run is not None:
@@ -632,6 +672,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             if current is not None and go_on:
                 trainer = current.trainer
                 self._beginning = Beginning(trainer.config_at_start, trainer.seed)
+                self._measure_as(trainer)
                 self._session.go_on(trainer, current.notes, current.status, current.folder)
                 self._delivery.begin()
                 if self.state in ENDED:
@@ -667,6 +708,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             method=methods.of(config).name,
             parameters=config_to_json(config),
             save_as=self.panel.save_as,
+            groups=tuple(self.circuit.node_groups),
+            circuits={
+                name: sorted(map(str, circuit))
+                for name, circuit in self.circuit.circuits.items()
+                if isinstance(circuit, list)
+            },
             official_edges=None if official is None else sorted(map(str, official)),
             runs=tuple(
                 RunEntry(
@@ -689,7 +736,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             self._validation_dataloader,
             scores="prune_scores" if self.panel.save_as_problem else self.panel.save_as.strip(),
         )
-        return run.as_code(snapshot, names)
+        return run.as_code(snapshot, names) + groups_as_code(self.circuit.node_groups, names)
 
     def _show_code(self) -> None:
         self.panel.show_code(self.as_code())

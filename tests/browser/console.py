@@ -9,6 +9,10 @@ from playwright.sync_api import ConsoleMessage, Error, Page
 NOT_OURS = (
     # Notebook registers some menu entries twice.
     r"Menu entry for command '[\w:-]+' is duplicated\.",
+    # JupyterLab 4.2 looks for translations into the browser's own language, and meets widgets whose
+    # manager was built with a later one.
+    r"Language pack 'en_US' not installed!",
+    r"Unsatisfied version [\d.]+ from \S+ of shared singleton module",
     # Two of Notebook's own bundles hold the shared document.
     r"\[yjs#509\] Not same Y\.Doc",
     # Notebook opens its file browser's folder before that is there.

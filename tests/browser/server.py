@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from urllib.request import Request, urlopen
@@ -21,6 +22,13 @@ from sp_widget.cli import trust
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
+# Before 4.4 JupyterLab takes cells that are out of sight out of the page, where no test finds them.
+OLDER_LAB: dict[str, object] = (
+    {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"}}
+    if tuple(map(int, version("jupyterlab").split(".")[:2])) < (4, 4)
+    else {}
+)
+
 SETTINGS = {
     # What a person answers once, and what would change a page behind a test's back.
     "@jupyterlab/apputils-extension:notification": {
@@ -30,6 +38,7 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
     # The theme follows the browser's colour scheme, which a test can switch.
     "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
+    **OLDER_LAB,
 }
 
 PATIENCE = 120.0

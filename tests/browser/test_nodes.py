@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -12,7 +14,7 @@ from tests.browser.workbench import Workbench
 pytestmark = pytest.mark.browser
 
 
-def test_nodes_are_trained_and_words_stand_in_place_of_the_circuit(
+def test_nodes_are_trained_and_residual_streams_are_drawn(
     workbench: Workbench, photograph: Photograph
 ) -> None:
     notebook = workbench.notebook
@@ -25,7 +27,7 @@ def test_nodes_are_trained_and_words_stand_in_place_of_the_circuit(
     notebook.finish(cell)
     panel = workbench.panel_in(cell)
     circuit = notebook.outputs(cell).get_by_role("region", name="Circuit")
-    expect(circuit).to_contain_text("No picture: it would show what heads and MLPs read")
+    expect(circuit.get_by_role("button", name=re.compile("^Resid Mid 1, "))).to_be_visible()
     panel.press("Start")
     panel.expect_state("done", timeout=TRAINING)
     assert "Resid Post 0->Resid Mid 1" in notebook.evaluate("print(prune_scores.top(28))")

@@ -18,19 +18,19 @@ from sp_widget.circuits.scores import top_edges
 from sp_widget.engine.patchable_model import PatchableModel, patchable_model
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph
-from sp_widget.graph.edge_graph import BlockShape, Graph
+from sp_widget.graph.edge_graph import BlockShape
 from sp_widget.graph.node_graph import NodeGraph
 from tests.model_kinds import bridge
+from tests.report.circuit_cases import path_graph
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "fixtures/circuit_view/cases.json").read_text()
 )["paths"]
 
 
-def graph_of(case: dict[str, Any]) -> Graph:
+def graph_of(case: dict[str, Any]) -> BaseGraph:
     positions = case["graph"]["positions"]
-    blocks = [BlockShape(**block) for block in case["blocks"]]
-    return Graph(blocks, True, None if positions is None else len(positions))
+    return path_graph(case, None if positions is None else len(positions))
 
 
 def masks(graph: BaseGraph, names: list[str]) -> Tensor:

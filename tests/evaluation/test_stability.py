@@ -103,8 +103,9 @@ def test_runs_are_made_on_samples_with_every_seed_here_or_on_an_executor() -> No
     here = stability(model, loader, config, **settings)
     with ThreadPoolExecutor(1) as pool:
         there = stability(model, loader, config, executor=pool, **settings)
+        made = stability(lambda: (model, loader), config=config, executor=pool, **settings)
     assert here.n_runs == here.asked == 3
-    assert here.jaccard == there.jaccard
+    assert here.jaccard == there.jaccard == made.jaccard
     expected = [
         methods.get("mask_gradient")
         .trainer(model, bootstrap_sample(loader, sample), config)
@@ -178,6 +179,9 @@ def test_arguments_that_make_no_sense_are_refused_by_name() -> None:
         ("runs", [scores] * 2, {"config": "random"}),
         ("n_edges", [scores] * 2, {"n_edges": -1}),
         ("dataloader", model, {}),
+        ("dataloader", _model, {"dataloader": model_kinds.dataloader()}),
+        ("model_factory", _model, {}),
+        ("seed", model, {"dataloader": model_kinds.dataloader(), "seeds": (-1,)}),
         ("method", model, {"dataloader": model_kinds.dataloader(), "config": "no method"}),
         ("n_bootstrap", model, {"dataloader": model_kinds.dataloader(), "n_bootstrap": 0}),
     ):

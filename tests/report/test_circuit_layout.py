@@ -36,9 +36,12 @@ def test_heads_and_their_mlp_share_the_width_that_is_there() -> None:
     assert boxes[index["A0.0"]].x == pytest.approx(58 + cell / 2)
     assert boxes[index["A0.11"]].x == pytest.approx(58 + 11.5 * cell)
     assert boxes[index["MLP 0"]].x == pytest.approx(1000 - 26 - 0.6 * cell)
-    # A head of its own stays where it would be among all: a twelfth of the room of the heads.
-    alone = lay_out(data, [index["Resid Start"], index["A0.1"], index["Resid End"]], 1000).boxes
-    assert alone[index["A0.1"]].x == pytest.approx(58 + 1.5 / 12 * 916)
+    # Two columns of heads share the room, whatever their numbers are.
+    few = [index[name] for name in ("Resid Start", "A0.1", "A1.1", "A3.6", "Resid End")]
+    places = lay_out(data, few, 1000).boxes
+    assert places[index["A0.1"]].x == pytest.approx(58 + 1 / 4 * 916)
+    assert places[index["A1.1"]].x == places[index["A0.1"]].x
+    assert places[index["A3.6"]].x == pytest.approx(58 + 3 / 4 * 916)
 
 
 @pytest.mark.parametrize("case", CASES["layouts"], ids=lambda case: case["name"])

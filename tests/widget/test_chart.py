@@ -11,9 +11,9 @@ import pytest
 from sp_widget.methods.record import HardEvaluation
 from sp_widget.methods.series import EDGES, HARD_CIRCUIT
 from sp_widget.methods.subnetwork_probing.method import METHOD, REGULARIZER
+from sp_widget.report.chart_table import MAX_ROWS, table_steps
+from sp_widget.report.downsample import MAX_POINTS
 from sp_widget.widget.chart import Chart
-from sp_widget.widget.chart_table import MAX_ROWS, table_steps
-from sp_widget.widget.downsample import MAX_POINTS
 from sp_widget.widget.past_run import PastRun
 from sp_widget.widget.runs import COLOURS, colour_of, style_of
 from tests.widget.drawn import live_lines, still_lines, unpacked

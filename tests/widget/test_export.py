@@ -24,6 +24,7 @@ BEGINNINGS = {
     "image/svg+xml": b"<?xml",
     "image/png": b"\x89PNG",
     "application/pdf": b"%PDF",
+    "text/html": b"<!DOCTYPE html>",
     "text/csv": b"step,epoch,loss",
     "application/vnd.apache.parquet": b"PAR1",
     "application/json": b"{",

@@ -75,6 +75,18 @@ BAD: list[tuple[str, Any]] = [
     ("circuit", update({"graph": {}})),
     ("circuit", update({"scores": "", "auroc": 1.0})),
     ("circuit", update({"training_edges": 3})),
+    ("circuit", update({"switches": ["A0.0"]})),
+    ("circuit", update({"switches": ["-A99.0"]})),
+    ("circuit", update({"undone": ["-A0.0->A0.0"]})),
+    ("circuit", update({"asked": "A99.0->Resid End"})),
+    ("circuit", update({"kept": []})),
+    ("circuit", update({"compare": "Run 7"})),
+    ("circuit", custom({"type": "keep", "name": " ", "size": 1, "switches": []})),
+    ("circuit", custom({"type": "keep", "name": "a", "size": 10**9, "switches": []})),
+    ("circuit", custom({"type": "keep", "name": "a", "size": 1, "switches": ["-A99.0"]})),
+    ("circuit", custom({"type": "keep", "name": "a", "size": 1, "switches": [3]})),
+    ("circuit", custom({"type": "keep", "name": "a"})),
+    ("circuit", custom({"type": "keep", "name": 3})),
     ("chart", update({"traces": []})),
     ("export", update({"formats": []})),
     # Long ones.
@@ -134,10 +146,10 @@ def test_what_is_right_in_a_message_is_taken_beside_what_is_wrong(
     state = {"save_as": "mine", "save_as_problem": "", "n_edges": 3}
     probe.panel._handle_msg({"content": {"data": update(state)}, "buffers": []})
     assert probe.panel.save_as == "mine"
-    state = {"n_edges": 3, "search": "A0", "pinned": "A0.1", "compare": False}
+    state = {"n_edges": 3, "search": "A0", "pinned": "A0.1", "compare": ""}
     probe.circuit._handle_msg({"content": {"data": update(state)}, "buffers": []})
     shown = probe.circuit
-    assert (shown.n_edges, shown.search, shown.pinned, shown.compare) == (3, "A0", "A0.1", False)
+    assert (shown.n_edges, shown.search, shown.pinned, shown.compare) == (3, "A0", "A0.1", "")
 
 
 def test_a_name_that_is_none_stops_no_start_by_a_trait_of_the_browser(

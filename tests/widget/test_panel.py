@@ -11,7 +11,7 @@ import pytest
 import traitlets
 from comm.base_comm import BaseComm
 
-from sp_widget.widget.bundle import bundled
+from sp_widget.report.bundle import bundled
 from sp_widget.widget.panel import COMMANDS, ControlPanel, MethodOption, initial_status
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,27 @@ def test_save_in_the_panel_says_where_or_why_not(
     for content in (None, 3, "", "x" * 5000):
         save(probe, content)
     assert before == {each: each.read_bytes() for each in before}
+
+
+def test_a_name_that_ends_in_html_is_a_page_of_the_run(
+    make_probe: MakeProbe, tmp_path: Path
+) -> None:
+    probe = make_probe()
+    with pytest.raises(StateError):
+        probe.save(tmp_path / "early.html")
+    assert not list(tmp_path.iterdir())
+    finish(probe)
+    assert probe.evaluation is not None, "measured by now"
+    save(probe, f" {tmp_path / 'run.html'} ")
+    assert published(probe)["message"] == f"Saved as the page {tmp_path / 'run.html'}."
+    page = (tmp_path / "run.html").read_text()
+    (data,) = re.findall(r'id="sp-data">(.*?)</script>', page)
+    content = json.loads(data)
+    n_steps = len(probe.history)
+    assert content["chart"]["summary"].startswith(f"Chart of the training after {n_steps} steps.")
+    assert [each["name"] for each in content["faithfulness"]["curves"]] == ["This run"]
+    assert html.escape(probe.as_code()) in page
+    assert str(tmp_path) not in page
 
 
 def test_another_model_other_data_and_damaged_panels_are_refused(

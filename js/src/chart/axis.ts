@@ -84,8 +84,19 @@ function widened(from: number, to: number, share: number, log: boolean): Axis {
   return whole(log, from - room, to + room);
 }
 
+export interface Tick {
+  place: number;
+  label: string;
+}
+
+/** The ticks in the part of an axis that is seen. */
+export function ticksOf({ log, seen }: Axis): Tick[] {
+  if (log) return logTicks(seen);
+  return evenTicks(seen.from, seen.to).map((place) => ({ place, label: PLAIN.format(place) }));
+}
+
 /** Ticks of a logarithmic axis: their places, and what is written there. */
-export function logTicks({ from, to }: Range): { place: number; label: string }[] {
+export function logTicks({ from, to }: Range): Tick[] {
   const values = [
     tickValues(from, to, [1, 2, 5]),
     tickValues(from, to, [1]),

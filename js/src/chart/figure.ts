@@ -5,11 +5,10 @@
  * once. What is put in is not sent to the kernel, which knows it anyway.
  */
 
-import { evenTicks, logTicks, toAxis, type Axis } from "./axis";
+import { ticksOf, type Axis } from "./axis";
+import { isCut, measuredLine, smoothLine } from "./lines";
 import { AXES, PICTURED, type ChartModel } from "./model";
-import { clip, type Points } from "./points";
 import { readScene, type Scene, type Trace } from "./scene";
-import { smooth } from "./smooth";
 import { observe } from "../shared/observe";
 
 /** A model of ipywidgets, as far as it is needed here. */
@@ -18,19 +17,8 @@ interface Widget {
   set_state(state: Record<string, unknown>): unknown;
 }
 
-/** How much of the line as measured is left to see below the smooth one. */
-const FAINT = 0.3;
-
-/** The length of a line of one point, in steps: a point alone would not be seen. */
-const TICK = 0.4;
-
-/** Earlier runs stay in the background. */
-const PAST = 0.8;
-
 /** What a reference to a model begins with. */
 const PREFIX = "IPY_MODEL_";
-
-const NO_POINTS: Points = { x: new Float32Array(0), y: new Float32Array(0) };
 
 /** What a widget of bqplot is to show, and what that follows from. */
 interface Update {
@@ -115,75 +103,37 @@ function updates(scene: Scene, model: ChartModel): Update[] {
   ];
 }
 
-function axisState({ log, seen }: Axis): Record<string, unknown> {
-  if (!log) {
-    return { tick_labels: null, tick_values: evenTicks(seen.from, seen.to) };
-  }
-  const ticks = logTicks(seen);
+function axisState(axis: Axis): Record<string, unknown> {
+  const ticks = ticksOf(axis);
   return {
-    tick_labels: Object.fromEntries(ticks.map(({ place, label }) => [String(place), label])),
+    // Without labels bqplot writes the numbers.
+    tick_labels: axis.log
+      ? Object.fromEntries(ticks.map(({ place, label }) => [String(place), label]))
+      : null,
     tick_values: ticks.map(({ place }) => place),
   };
 }
 
 function lineUpdates(trace: Trace, scene: Scene, smoothing: number): Update[] {
-  const [measured, smoothed] = trace.spec.marks;
-  const { axes, view, all } = scene;
-  const logs = { x: axes.steps.log, y: axes[trace.spec.axis].log };
-  // Of a line that is wholly in view nothing has to be cut off anew whenever the run grows.
-  const cut = view.from > all.from || view.to < all.to;
-  const place = (points: Points): Points => {
-    if (trace.hidden) return NO_POINTS;
-    const shown = cut ? clip(points, view.from, view.to) : points;
-    return placed(trace.spec.marker ? shown : asTick(shown), logs);
-  };
+  const { axes, view } = scene;
+  const cut = isCut(scene);
   const causes = [
     trace.data,
     trace.hidden,
-    logs.x,
-    logs.y,
+    axes.steps.log,
+    axes[trace.spec.axis].log,
     cut,
     cut && view.from,
     cut && view.to,
     smoothing,
   ];
-  const isSmooth = smoothing > 0 && smoothed !== undefined;
-  const full = trace.spec.run ? PAST : 1;
-  const lines: Update[] = [];
-  if (measured !== undefined) {
-    lines.push({
-      ref: measured,
-      causes,
-      state: () => ({ ...place(trace.points), opacities: [isSmooth ? FAINT : full] }),
-    });
-  }
-  if (smoothed !== undefined) {
-    lines.push({
-      ref: smoothed,
-      causes,
-      state: () => ({
-        ...(isSmooth ? place(smooth(trace.means, smoothing)) : NO_POINTS),
-        opacities: [full],
-      }),
-    });
-  }
-  return lines;
-}
-
-/** The points on the axes; what a logarithmic axis cannot show is left out. */
-function placed({ x, y }: Points, log: { x: boolean; y: boolean }): Points {
-  if (!log.x && !log.y) return { x, y };
-  const shown = x.map((_, i) => i).filter((i) => !log.y || (y[i] ?? 0) > 0);
-  return {
-    x: Float32Array.from(shown, (i) => toAxis(x[i] ?? 0, log.x)),
-    y: Float32Array.from(shown, (i) => toAxis(y[i] ?? 0, log.y)),
-  };
-}
-
-/** A line of one point as a short dash. */
-function asTick(points: Points): Points {
-  const [x, ...others] = points.x;
-  const [y] = points.y;
-  if (x === undefined || y === undefined || others.length > 0) return points;
-  return { x: Float32Array.of(x, x + TICK), y: Float32Array.of(y, y) };
+  return [measuredLine, smoothLine].flatMap((lineOf, index) => {
+    const ref = trace.spec.marks[index];
+    if (ref === undefined) return [];
+    const state = (): Record<string, unknown> => {
+      const { points, opacity } = lineOf(trace, scene, smoothing);
+      return { ...points, opacities: [opacity] };
+    };
+    return [{ ref, causes, state }];
+  });
 }

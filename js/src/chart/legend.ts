@@ -1,5 +1,6 @@
 import { h, setText } from "../shared/dom";
 import { formatCount, formatValue } from "./format";
+import { DASHES } from "./lines";
 import { traceName, type TraceSpec } from "./model";
 import { listed, valueOf, type Scene, type Trace } from "./scene";
 
@@ -8,14 +9,6 @@ export interface Legend {
   /** `step`: the one whose values are read. */
   show(scene: Scene, step: number | null): void;
 }
-
-/** bqplot's dash patterns. */
-const DASHES: Record<TraceSpec["line_style"], string> = {
-  solid: "none",
-  dashed: "10,10",
-  dotted: "2,10",
-  dash_dotted: "10,5,2,5",
-};
 
 interface Row {
   element: HTMLTableRowElement;

@@ -1,4 +1,5 @@
 import { h } from "../shared/dom";
+import { EdgeFinder } from "./edge-at";
 import { curveOf } from "./routes";
 import { Density } from "./density";
 import type { Layout } from "./layout";
@@ -6,6 +7,7 @@ import {
   crispEdges,
   drawCarrying,
   drawEdges,
+  drawEmphasised,
   drawPorts,
   densityEdges,
   type Scene,
@@ -24,12 +26,17 @@ export interface Canvases {
   draw(scene: Scene, moved: boolean): void;
   /** Goes on with the density; `alone`: nothing else is done. Returns whether there is more to do. */
   refine(scene: Scene, alone: boolean): boolean;
-  /** Draws some edges over the others, which step back; null: none. */
-  highlight(scene: Scene, edges: readonly number[] | null): void;
+  /**
+   * Draws some edges over the others, which step back; null: none. `one`: an edge that stands out,
+   * while the others stay as they are.
+   */
+  highlight(scene: Scene, edges: readonly number[] | null, one: number | null): void;
+  /** The edge at a place of the picture, of those that stand out; null: there is none. */
+  edgeAt(x: number, y: number): number | null;
 }
 
 /** Three layers: the density of weak edges, the strong edges, and those of the node in view. */
-export function createCanvases(nodes: HTMLElement): Canvases {
+export function createCanvases(groups: HTMLElement, nodes: HTMLElement): Canvases {
   const canvas = (name: string): HTMLCanvasElement =>
     h("canvas", { class: `spc-canvas ${name}`, "aria-hidden": "true" });
   const behind = canvas("spc-behind");
@@ -39,12 +46,13 @@ export function createCanvases(nodes: HTMLElement): Canvases {
   const columns = h("div", { class: "spc-column-labels", "aria-hidden": "true" });
   // As wide as what is in view, and always there: a wide picture would be slow to draw as a whole.
   const canvases = h("div", { class: "spc-canvases" }, behind, front, over);
-  const element = h("div", { class: "spc-picture" }, rows, columns, canvases, nodes);
+  const element = h("div", { class: "spc-picture" }, rows, columns, canvases, groups, nodes);
   const density = new Density();
   let densityStale = false;
   /** All that the strong edges as they are drawn depend on. */
   let drawn: unknown[] = [];
   let highlighted = false;
+  const finder = new EdgeFinder();
 
   /** Sizes a canvas; to the same size again would throw its picture away. */
   const resize = (target: HTMLCanvasElement, width: number, height: number): void => {
@@ -108,8 +116,9 @@ export function createCanvases(nodes: HTMLElement): Canvases {
         layout,
         scene.scores,
         scene.shades,
+        ...scene.ramp,
         palette,
-        scene.compare,
+        scene.circuit.reference,
         left,
         window.devicePixelRatio,
       ];
@@ -118,11 +127,13 @@ export function createCanvases(nodes: HTMLElement): Canvases {
         ...scene.circuit.moves.flat(),
         ...edges,
         ...edges.map((edge) => scene.circuit.carrying[edge]),
+        ...edges.map((edge) => scene.edited.changes?.[edge]),
       ];
       densityStale ||= inks.some((one, i) => one !== drawn[i]);
       // A slider that moves among the weak edges leaves the strong ones as they are.
       if (next.length !== drawn.length || next.some((one, i) => one !== drawn[i])) {
         drawn = next;
+        finder.take(edges, (edge) => curveOf(graph, layout, edge));
         const context = begin(front, scene);
         if (!context) return;
         drawCarrying(context, scene);
@@ -146,16 +157,21 @@ export function createCanvases(nodes: HTMLElement): Canvases {
       }
       return !density.done;
     },
-    highlight(scene, edges) {
-      if (edges === null && !highlighted) return;
-      highlighted = edges !== null;
-      element.classList.toggle("spc-focusing", highlighted);
+    highlight(scene, edges, one) {
+      const nothing = edges === null && one === null;
+      if (nothing && !highlighted) return;
+      highlighted = !nothing;
+      element.classList.toggle("spc-focusing", edges !== null);
       const context = begin(over, scene);
-      if (!context || edges === null) return;
-      const weakestFirst = [...edges].reverse();
+      if (!context) return;
+      const weakestFirst = [...(edges ?? [])].reverse();
       drawEdges(context, scene, weakestFirst, true);
       drawPorts(context, scene, weakestFirst);
+      if (one === null) return;
+      drawEmphasised(context, scene, one);
+      drawPorts(context, scene, [one]);
     },
+    edgeAt: (x, y) => finder.at(x, y),
   };
 }
 

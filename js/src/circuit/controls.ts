@@ -1,3 +1,4 @@
+import { KNOWN } from "../generated/measures";
 import { h, hasFocus, setAttribute, setText } from "../shared/dom";
 import { counted, formatCount } from "./format";
 import { placeOf, sizeAfterKey, sizeAt, SLIDER_STEPS } from "./scale";
@@ -7,7 +8,8 @@ export interface ControlEvents {
   /** Another number of edges; null: as many as the training has. */
   size(size: number | null): void;
   onlyPaths(on: boolean): void;
-  compare(on: boolean): void;
+  /** Compare with another circuit; empty: with none. */
+  compare(name: string): void;
   search(query: string): void;
   /** Enter in the search box: to the next node that was found. */
   next(): void;
@@ -20,8 +22,13 @@ export interface ControlState {
   /** Whether the number of edges follows the training; null: no training is shown. */
   follows: boolean | null;
   onlyPaths: boolean;
-  /** Null: no circuit is known. */
-  compare: boolean | null;
+  /** Edges of the circuit that lie on no path. */
+  leftOut: number;
+  /** The circuit that is compared with; empty: none. */
+  compare: string;
+  comparable: readonly string[];
+  /** Why others than the present and the known one cannot be chosen; empty: they can. */
+  noOthers: string;
   search: string;
   /** How many nodes the search found; null: nothing is searched. */
   found: number | null;
@@ -89,9 +96,18 @@ export function createControls(prefix: string, events: ControlEvents): Controls 
   const onlyPaths = createSwitch("Only edges on a path", (on) => {
     events.onlyPaths(on);
   });
-  const compare = createSwitch("Compare with the known circuit", (on) => {
-    events.compare(on);
+  const aside = h("span", { class: "spc-total" });
+  const compare = h("select", { id: `${prefix}-compare`, class: "spc-input spc-select" });
+  compare.addEventListener("change", () => {
+    events.compare(compare.value);
   });
+  const beside = h(
+    "span",
+    { class: "spc-switch" },
+    h("label", { for: compare.id }, "Compare with"),
+    compare,
+  );
+  let offered = "";
 
   const search = h("input", {
     type: "search",
@@ -128,8 +144,14 @@ export function createControls(prefix: string, events: ControlEvents): Controls 
         { class: "spc-finder" },
         h("label", { for: search.id, class: "spc-label" }, "Find"),
         search,
+        beside,
       ),
-      h("div", { class: "spc-switches" }, onlyPaths.element, compare.element, follow.element),
+      h(
+        "div",
+        { class: "spc-switches" },
+        h("span", { class: "spc-paths" }, onlyPaths.element, aside),
+        follow.element,
+      ),
       found,
     ),
     show(state) {
@@ -142,7 +164,22 @@ export function createControls(prefix: string, events: ControlEvents): Controls 
       setText(total, `of ${formatCount(most)}`);
       follow.show(state.follows);
       onlyPaths.show(state.onlyPaths);
-      compare.show(state.compare);
+      const { leftOut } = state;
+      setText(aside, leftOut > 0 && state.onlyPaths ? `${formatCount(leftOut)} left out` : "");
+      beside.hidden = state.comparable.length === 0;
+      const choices = JSON.stringify([state.comparable, state.noOthers, state.compare]);
+      if (choices !== offered) {
+        offered = choices;
+        compare.replaceChildren(
+          h("option", { value: "" }, "nothing"),
+          ...state.comparable.map((name) => {
+            const barred = state.noOthers !== "" && name !== state.compare && name !== KNOWN;
+            return h("option", { value: name, disabled: barred }, name);
+          }),
+        );
+        setAttribute(compare, "title", state.noOthers || false);
+        compare.value = state.compare;
+      }
       if (search.value !== state.search) search.value = state.search;
       setText(found, state.found === null ? "" : matches(state.found));
     },

@@ -1,54 +1,88 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import { MOST_DRAWN } from "../generated/measures";
-import { verdictOn, type Circuit, type Verdict } from "./top-circuit";
+import { ARROW_LENGTH, ARROW_WIDTH, MOST_DRAWN } from "../generated/measures";
+import { verdictOn, type Circuit } from "./top-circuit";
 import { curveOf, portHeight, portX, type Curve } from "./routes";
 import { destinationOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
 import type { Port } from "./model";
 import type { Palette } from "./palette";
-import { CARRYING_DASH, strokeOf, type Stroke } from "./strokes";
+import { CARRYING_DASH, strokeOf, type Mark, type Ramp, type Stroke } from "./strokes";
+import type { Edited } from "./switches";
 
 /** What a picture is made of. */
 export interface Scene {
   graph: Graph;
   layout: Layout;
   circuit: Circuit;
+  edited: Edited;
   scores: Float32Array;
   /** What the shades show: the scores, or for each edge the share of runs that it is in. */
   shades: Float32Array;
-  /** The value of the darkest shade. */
-  darkest: number;
+  /** The values of the lightest and of the darkest shade. */
+  ramp: Ramp;
   palette: Palette;
   onlyPaths: boolean;
-  compare: boolean;
   /** How far the picture is scrolled. */
   left: number;
 }
 
-const UNDERNEATH: Record<Verdict, number> = { extra: 0, miss: 1, hit: 2 };
+const UNDERNEATH: Record<Mark, number> = { off: 0, extra: 1, miss: 2, hit: 3, on: 4 };
 
 /** The edges that stand out, the most important last, so that it lies on top. */
 export function crispEdges(scene: Scene): number[] {
-  const { circuit, compare, graph } = scene;
-  const edges: number[] = compare ? [...circuit.misses] : [];
+  const { circuit } = scene;
+  const edges: number[] = [...circuit.misses.subarray(0, MOST_DRAWN)];
+  edges.push(...scene.edited.off.subarray(0, MOST_DRAWN).filter((each) => !isMissed(scene, each)));
   for (let rank = 0; rank < circuit.size; rank++) {
     const edge = circuit.order[rank]!;
     if (isCrisp(scene, edge, rank)) edges.push(edge);
   }
   edges.reverse();
   const layer = (edge: number): number => {
-    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
-    const idle = verdict !== "miss" && !circuit.carrying[edge];
-    return (idle ? 0 : 10) + (verdict ? UNDERNEATH[verdict] : 0);
+    const mark = markOf(scene, edge);
+    return (isIdle(scene, edge, mark) ? 0 : 10) + (mark ? UNDERNEATH[mark] : 0);
   };
   return edges.sort((a, b) => layer(a) - layer(b));
+}
+
+/** The least and the largest absolute value of the edges of a circuit that stand out. */
+export function rampOf(
+  { circuit, onlyPaths }: Pick<Scene, "circuit" | "onlyPaths">,
+  values: Float32Array,
+): Ramp {
+  let [least, most] = [Infinity, 0];
+  for (let rank = 0; rank < Math.min(circuit.size, MOST_DRAWN); rank++) {
+    const edge = circuit.order[rank]!;
+    if (onlyPaths && !circuit.carrying[edge]) continue;
+    const size = Math.abs(values[edge]!);
+    least = Math.min(least, size);
+    most = Math.max(most, size);
+  }
+  return [Math.min(least, most), most];
+}
+
+/** What sets an edge apart: that it was switched by hand, or how it compares. */
+export function markOf(scene: Scene, edge: number): Mark | null {
+  const change = scene.edited.changes?.[edge];
+  if (change) return change < 0 ? "off" : "on";
+  return verdictOn(scene.circuit, edge);
+}
+
+/** Whether an edge of the circuit carries nothing. */
+function isIdle(scene: Scene, edge: number, mark: Mark | null): boolean {
+  return mark !== "miss" && mark !== "off" && !scene.circuit.carrying[edge];
 }
 
 /** Whether the picture has a place for an edge: of those on no path it may leave out the ends too. */
 export function isDrawn({ circuit, onlyPaths }: Scene, edge: number): boolean {
   return !onlyPaths || circuit.carrying[edge] === 1 || circuit.included[edge] === 0;
+}
+
+/** Whether both ends of an edge have a place in the picture. */
+export function isPlaced({ graph, layout }: Scene, edge: number): boolean {
+  return layout.shown[graph.from[edge]!] === 1 && layout.shown[graph.to[edge]!] === 1;
 }
 
 /** For each edge 1 if it is part of the density behind them. */
@@ -62,9 +96,13 @@ export function densityEdges(scene: Scene): Uint8Array {
   return marks;
 }
 
+function isMissed({ circuit }: Scene, edge: number): boolean {
+  return circuit.reference?.[edge] === 1 && circuit.included[edge] === 0;
+}
+
 function isCrisp(scene: Scene, edge: number, rank: number): boolean {
   if (!isDrawn(scene, edge)) return false;
-  return rank < MOST_DRAWN || (scene.compare && scene.graph.official?.[edge] === 1);
+  return rank < MOST_DRAWN;
 }
 
 /** Draws edges in the order in which they are given, those of one stroke together. */
@@ -74,7 +112,7 @@ export function drawEdges(
   edges: readonly number[],
   fade: boolean,
 ): void {
-  const { graph, layout, circuit, shades, palette, compare } = scene;
+  const { graph, layout, shades, palette } = scene;
   let batch: { key: string; stroke: Stroke; edges: number[] }[] = [];
   let level = "";
   const flush = (): void => {
@@ -84,18 +122,21 @@ export function drawEdges(
       context.globalAlpha = stroke.alpha;
       context.setLineDash([...stroke.dash]);
       context.beginPath();
-      for (const edge of together) {
-        trace(context, curveOf(graph, layout, edge));
-      }
+      const curves = together.map((edge) => curveOf(graph, layout, edge));
+      for (const curve of curves) trace(context, curve, ARROW_LENGTH);
       context.stroke();
+      context.fillStyle = stroke.colour;
+      context.beginPath();
+      for (const curve of curves) addArrow(context, curve, stroke.width / 2 + ARROW_WIDTH);
+      context.fill();
     }
     batch = [];
   };
   for (const edge of edges) {
     const { port } = destinationOf(graph, edge);
-    const verdict = compare ? verdictOn(graph, circuit, edge) : null;
-    const faded = fade && verdict !== "miss" && !circuit.carrying[edge];
-    const stroke = strokeOf(palette, shades[edge] ?? 0, scene.darkest, port, verdict, faded);
+    const mark = markOf(scene, edge);
+    const faded = fade && isIdle(scene, edge, mark);
+    const stroke = strokeOf(palette, shades[edge] ?? 0, scene.ramp, port, mark, faded);
     // Within a shade, strokes differ only by their dashes: their order is of no matter.
     const next = `${stroke.colour} ${stroke.width} ${stroke.alpha}`;
     if (next !== level) flush();
@@ -108,6 +149,23 @@ export function drawEdges(
   flush();
   context.globalAlpha = 1;
   context.setLineDash([]);
+}
+
+/** Draws one edge so that it stands out from all others: its line on a broad one. */
+export function drawEmphasised(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  edge: number,
+): void {
+  context.strokeStyle = scene.palette.accent;
+  context.lineWidth = 8;
+  context.globalAlpha = 0.35;
+  context.setLineDash([]);
+  context.beginPath();
+  trace(context, curveOf(scene.graph, scene.layout, edge), 0);
+  context.stroke();
+  context.globalAlpha = 1;
+  drawEdges(context, scene, [edge], false);
 }
 
 /**
@@ -128,7 +186,8 @@ export function drawCarrying(context: CanvasRenderingContext2D, scene: Scene): v
   context.setLineDash([]);
 }
 
-function trace(context: CanvasRenderingContext2D, curve: Curve): void {
+/** Adds a line that ends so many pixels below its end, where lines arrive upright. */
+function trace(context: CanvasRenderingContext2D, curve: Curve, short: number): void {
   context.moveTo(curve[0]!, curve[1]!);
   for (let i = 2; i < curve.length; i += 6) {
     context.bezierCurveTo(
@@ -137,9 +196,16 @@ function trace(context: CanvasRenderingContext2D, curve: Curve): void {
       curve[i + 2]!,
       curve[i + 3]!,
       curve[i + 4]!,
-      curve[i + 5]!,
+      curve[i + 5]! + (i + 6 === curve.length ? short : 0),
     );
   }
+}
+
+function addArrow(context: CanvasRenderingContext2D, curve: Curve, half: number): void {
+  const [x, y] = [curve.at(-2)!, curve.at(-1)!];
+  context.moveTo(x, y);
+  context.lineTo(x - half, y + ARROW_LENGTH);
+  context.lineTo(x + half, y + ARROW_LENGTH);
 }
 
 /** Draws the ports that edges end at, lettered where there is room. */
@@ -174,5 +240,5 @@ export function drawPorts(
   context.stroke();
   if (!layout.lettered) return;
   context.fillStyle = palette.text;
-  for (const { port, x, y } of places) context.fillText(port, x, y + height / 2 + 0.5);
+  for (const { port, x, y } of places) context.fillText(port, x, y + height / 2 + 1.5);
 }

@@ -24,7 +24,7 @@ export function readGraph(data: GraphData): Graph {
   const nPositions = data.positions?.length ?? 1;
   const nBoxes = data.boxes.length;
   const nEdges =
-    nPositions * data.modules.reduce((sum, module) => sum + module.rows * module.sources, 0);
+    nPositions * data.modules.reduce((sum, module) => sum + module.rows * count(module.sources), 0);
   const source = new Uint16Array(nEdges);
   const dest = new Uint16Array(nEdges);
   const position = new Uint16Array(nEdges);
@@ -35,7 +35,7 @@ export function readGraph(data: GraphData): Graph {
     for (let at = 0; at < nPositions; at++) {
       for (let row = module.first; row < module.first + module.rows; row++) {
         const reached = at * nBoxes + destination(data, row).box;
-        for (let src = 0; src < module.sources; src++, edge++) {
+        for (let src = module.sources[0]; src < module.sources[1]; src++, edge++) {
           source[edge] = src;
           dest[edge] = row;
           position[edge] = at;
@@ -57,6 +57,11 @@ export function readGraph(data: GraphData): Graph {
     to,
     official: data.official && marked(nEdges, data.official),
   };
+}
+
+/** How many places a stretch has. */
+export function count([first, end]: readonly [number, number]): number {
+  return end - first;
 }
 
 export function boxAt(graph: Graph, spot: number): BoxData {
@@ -102,8 +107,12 @@ export function describeBox({ kind, block, head }: BoxData): string {
       return `shared keys and values ${head ?? 0} of block ${block}`;
     case "attention":
       return `attention output of block ${block}`;
+    case "mid":
+      return `residual stream behind the attention of block ${block}`;
     case "mlp":
       return `MLP of block ${block}`;
+    case "post":
+      return `residual stream behind block ${block}`;
   }
 }
 

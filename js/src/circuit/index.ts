@@ -20,9 +20,7 @@ function render({ model, el, signal }: RenderProps<CircuitTraits>): void {
       view.abort();
       view = new AbortController();
       place.replaceChildren();
-      const reason = model.get("no_picture");
-      if (reason) place.append(h("p", { class: "spc-none" }, reason));
-      else createView(model, place, uniquePrefix(), view.signal);
+      createView(model, place, uniquePrefix(), view.signal);
     },
     signal,
   );

@@ -2,6 +2,7 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
 import {
+  KINDS_IN_COLUMNS,
   LABEL_HEIGHT,
   LETTERED_WIDTH,
   LINE_STEP,
@@ -43,14 +44,15 @@ export interface Layout {
 
 /**
  * Layers from bottom to top: the heads of a block in a row and its MLP beside them, above them if
- * it reads what they write. Token positions stand side by side, and all together fill the width.
+ * it reads what they write. Heads stand in columns by their numbers, and columns without any close
+ * up. Token positions stand side by side, and all together fill the width.
  *
  * The same rule as `sp_widget/report/circuit_layout.py`, with the measures that stand there;
  * `tests/fixtures/circuit_view/cases.json` holds both to the same coordinates.
  *
- * `shown` holds 1 for the spots that are part of the picture. Blocks without any close up, and
- * heads stay as near to where they would be among all as they have room, so that a small circuit
- * of a large model is a small picture of the same shape. `fill`: the height that there is room for,
+ * `shown` holds 1 for the spots that are part of the picture. Blocks without any close up, and so do
+ * columns of heads: what is left fills the width in the order that it has among all, as near to its
+ * columns as there is room. `fill`: the height that there is room for,
  * where that is not the picture's own choice.
  */
 export function layOut(
@@ -88,6 +90,9 @@ export function layOut(
     width: columnWidth,
   }));
 
+  const orders = new Map<Kind, number[]>(
+    KINDS_IN_COLUMNS.map((kind) => [kind, columnsOf(graph, blocks, kind, shown)]),
+  );
   const stack = stackLines(graph, blocks, has);
   const above = size.box_height / 2 + 4;
   const labels = graph.data.positions ? LABEL_HEIGHT : 0;
@@ -122,14 +127,19 @@ export function layOut(
       put(at(column.position, block, "mlp"), beside, mlp, mlpWidth);
       for (const [kind, line] of lines) {
         const spots = at(column.position, block, kind);
+        const order = orders.get(kind);
+        if (!order) {
+          put(spots, [column.x + headsWidth / 2], line, endWidth);
+          continue;
+        }
         const all = block.get(kind) ?? [];
-        const wanted = spots.map((spot) => (all.indexOf(spot % nBoxes) + 0.5) / all.length);
-        const share = headsWidth / all.length;
+        const share = headsWidth / order.length;
+        const wanted = spots.map((spot) => order.indexOf(all.indexOf(spot % nBoxes)) + 0.5);
         const distance = kind === "head" ? cell : share;
         put(
           spots,
           spaced(
-            wanted.map((w) => w * headsWidth),
+            wanted.map((w) => w * share),
             distance,
             headsWidth,
           ).map((w) => column.x + w),
@@ -182,6 +192,16 @@ function blocksOf(graph: Graph): Block[] {
   return blocks;
 }
 
+/** The numbers, within their blocks, of the boxes of a kind that are shown anywhere. */
+function columnsOf(graph: Graph, blocks: Block[], kind: Kind, shown: Uint8Array): number[] {
+  const nBoxes = graph.data.boxes.length;
+  const visible = new Set([...shown.keys()].filter((spot) => shown[spot]).map((s) => s % nBoxes));
+  const numbers = blocks.flatMap((block) =>
+    (block.get(kind) ?? []).flatMap((box, number) => (visible.has(box) ? [number] : [])),
+  );
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
 /** The lines that boxes stand on, upwards from the input's at 0, in distances between blocks. */
 interface Stack {
   /** The output's. */
@@ -196,18 +216,34 @@ function stackLines(
   has: (block: Block, kind: Kind) => boolean,
 ): Stack {
   let level = 0;
+  let raised = false;
   const stacked = blocks.map((block) => {
     const kinds = LINES.filter((kind) => has(block, kind));
-    if (kinds.length === 0 && !has(block, "mlp")) return { lines: new Map(), mlp: 0, label: 0 };
-    level += 1;
+    const [hasMlp, hasPost] = [has(block, "mlp"), has(block, "post")];
+    if (kinds.length === 0 && !hasMlp && !hasPost) return { lines: new Map(), mlp: 0, label: 0 };
+    // Above the MLP of the block below, where that stands higher than its row.
+    level += kinds.length > 0 || !raised ? 1 : 1 + RAISED / 2;
+    raised = false;
     const lines = new Map<Kind, number>();
     kinds.forEach((kind, i) => {
       if (i > 0) level += LINE_STEP;
       lines.set(kind, level);
     });
+    const label = lines.get("head") ?? level;
+    // Behind a stream that it reads, an MLP has a line of its own.
+    const streams = block.has("mid");
+    if (streams && hasMlp && kinds.length > 0) level += LINE_STEP;
     const beside =
-      kinds.length === 0 || layerOf(graph, block, "mlp") === layerOf(graph, block, "head");
-    return { lines, mlp: level + (beside ? 0 : RAISED), label: lines.get("head") ?? level };
+      kinds.length === 0 ||
+      streams ||
+      layerOf(graph, block, "mlp") === layerOf(graph, block, "head");
+    raised = hasMlp && !beside;
+    const mlp = level + (beside ? 0 : RAISED);
+    if (hasPost) {
+      if (kinds.length > 0 || hasMlp) level += LINE_STEP;
+      lines.set("post", level);
+    }
+    return { lines, mlp, label };
   });
   return { top: level + 1 + RAISED / 2, blocks: stacked };
 }

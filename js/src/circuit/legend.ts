@@ -1,12 +1,13 @@
-import { PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
+import { KNOWN, PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
 import { h, setText } from "../shared/dom";
 import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
-import { CARRYING_DASH } from "./strokes";
+import { CARRYING_DASH, SWITCH_DASHES, type Ramp } from "./strokes";
 
 export interface LegendState {
   hasScores: boolean;
-  strongest: number;
+  /** The values of the lightest and of the darkest shade. */
+  ramp: Ramp;
   hasNegative: boolean;
   /** Whether the shades show in how many runs an edge is, instead of its score. */
   frequencies: boolean;
@@ -17,8 +18,13 @@ export interface LegendState {
   hasIdle: boolean;
   /** Whether attention carries something from one token position to another. */
   carries: boolean;
+  /** Edges that were switched by hand. */
+  off: number;
+  on: number;
   /** Edges of each verdict; null: nothing is compared. */
   verdicts: Record<Verdict, number> | null;
+  /** The circuit that is compared with. */
+  compare: string;
   auroc: number | null;
 }
 
@@ -33,7 +39,8 @@ export function createLegend(): Legend {
   const highest = h("span", {});
   const bar = h("span", { class: "spc-ramp", "aria-hidden": "true" });
   const measure = h("span", {});
-  const scale = h("li", { class: "spc-key" }, measure, lowest, bar, highest);
+  const between = h("span", {});
+  const scale = h("li", { class: "spc-key" }, measure, lowest, bar, highest, between);
   const verdicts = (Object.keys(VERDICT_LABELS) as Verdict[]).map((verdict) => {
     const count = h("b", { class: "spc-count" });
     const text = h("span", {}, VERDICT_LABELS[verdict]);
@@ -44,7 +51,12 @@ export function createLegend(): Legend {
       text,
       count,
     );
-    return { verdict, item, count };
+    return { verdict, item, text, count };
+  });
+  const switched = (["off", "on"] as const).map((way) => {
+    const count = h("b", { class: "spc-count" });
+    const line = sample(SWITCH_DASHES[way], `spc-sample-${way}`);
+    return { way, count, item: h("li", { class: "spc-key" }, line, `Switched ${way}`, count) };
   });
   const ports = (["Q", "K", "V"] as const).map((port) =>
     h("li", { class: "spc-key" }, sample(PORT_DASHES[port], "spc-sample-score"), port),
@@ -74,6 +86,7 @@ export function createLegend(): Legend {
     { class: "spc-legend", "aria-label": "Legend" },
     scale,
     ...verdicts.map(({ item }) => item),
+    ...switched.map(({ item }) => item),
     ...ports,
     order,
     carries,
@@ -86,15 +99,24 @@ export function createLegend(): Legend {
     show(state) {
       const compared = state.verdicts;
       element.hidden = !state.hasScores;
-      scale.hidden = compared !== null;
+      scale.hidden = compared !== null || (state.ramp[1] === 0 && !state.frequencies);
       const signed = state.hasNegative && !state.frequencies;
       setText(measure, state.frequencies ? "In how many runs" : "Score");
       bar.classList.toggle("spc-ramp-signed", signed);
-      setText(lowest, state.frequencies ? "none" : signed ? formatScore(-state.strongest) : "0");
-      setText(highest, state.frequencies ? "all" : formatScore(state.strongest));
-      for (const { verdict, item, count } of verdicts) {
+      const [weakest, strongest] = state.ramp;
+      const low = signed ? `−${formatScore(strongest)}` : formatScore(weakest);
+      setText(lowest, state.frequencies ? "none" : low);
+      setText(highest, state.frequencies ? "all" : formatScore(strongest));
+      setText(between, signed ? `from ±${formatScore(weakest)}` : "");
+      const labels = state.compare === KNOWN ? VERDICT_LABELS : besides(state.compare);
+      for (const { verdict, item, text, count } of verdicts) {
         item.hidden = compared === null;
+        setText(text, labels[verdict]);
         setText(count, compared ? formatCount(compared[verdict]) : "");
+      }
+      for (const { way, item, count } of switched) {
+        item.hidden = state[way] === 0;
+        setText(count, formatCount(state[way]));
       }
       for (const port of ports) port.hidden = compared !== null || !state.hasPorts;
       order.hidden = !state.hasPorts || state.lettered;
@@ -103,6 +125,14 @@ export function createLegend(): Legend {
       auroc.hidden = state.auroc === null;
       setText(score, state.auroc === null ? "" : state.auroc.toFixed(3));
     },
+  };
+}
+
+function besides(name: string): Record<Verdict, string> {
+  return {
+    hit: "Hits: in both",
+    miss: `Misses: only in ${name}`,
+    extra: "Extras: only here",
   };
 }
 

@@ -5,14 +5,20 @@ import { h, setAttribute, setText } from "../shared/dom";
 import type { Circuit } from "./top-circuit";
 import { boxAt, describeBox, positionName, positionOf, type Graph } from "./graph";
 import type { Layout } from "./layout";
-import type { BoxData, Kind } from "./model";
+import type { BoxData, GroupData, Kind } from "./model";
 import { counted } from "./format";
 
 /** What a person does with a node; null: nothing any more. */
 export interface NodeEvents {
   point(spot: number | null): void;
+  /** The pointer is at a place of the picture where no node is; null: elsewhere. */
+  over(place: { x: number; y: number } | null): void;
+  /** A press at such a place; `also`: with the Shift key, which switches. */
+  press(place: { x: number; y: number }, also: boolean): void;
   focus(spot: number | null): void;
   pin(spot: number): void;
+  /** Switch a node on or off. */
+  toggle(spot: number): void;
   escape(): void;
 }
 
@@ -21,9 +27,9 @@ export interface Nodes {
   /** Puts the boxes of the shown spots in their places. */
   place(layout: Layout): void;
   /** Shows which nodes belong to the circuit. */
-  mark(circuit: Circuit, compare: boolean): void;
+  mark(circuit: Circuit): void;
   /** Shows what the circuit means for each node in its name. Slower: not for every frame. */
-  name(circuit: Circuit): void;
+  name(circuit: Circuit, groups: readonly GroupData[]): void;
   /** Shows which nodes are pinned, found by the search, and linked with the one in view. */
   highlight(
     pinned: number | null,
@@ -52,7 +58,7 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
     {
       class: "spc-nodes",
       role: "group",
-      "aria-label": "Nodes; the arrow keys move between them, Enter pins one",
+      "aria-label": "Nodes; the arrow keys move between them, Enter pins one, X switches it",
       // JupyterLab would take the arrow keys for commands on cells.
       "data-lm-suppress-shortcuts": "true",
     },
@@ -71,11 +77,20 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
     return button && element.contains(button) ? Number(button.dataset.spot) : null;
   };
 
+  const placeOf = (event: MouseEvent): { x: number; y: number } => {
+    const { left, top } = element.getBoundingClientRect();
+    return { x: event.clientX - left, y: event.clientY - top };
+  };
+
   element.addEventListener("pointerover", (event) => {
     events.point(spotOf(event.target));
   });
+  element.addEventListener("pointermove", (event) => {
+    events.over(spotOf(event.target) === null ? placeOf(event) : null);
+  });
   element.addEventListener("pointerleave", () => {
     events.point(null);
+    events.over(null);
   });
   element.addEventListener("focusin", (event) => {
     const spot = spotOf(event.target);
@@ -87,12 +102,19 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
   });
   element.addEventListener("click", (event) => {
     const spot = spotOf(event.target);
-    if (spot !== null) events.pin(spot);
+    if (spot === null) events.press(placeOf(event), event.shiftKey);
+    else if (event.shiftKey) events.toggle(spot);
+    else events.pin(spot);
   });
   element.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape") {
       events.escape();
+      return;
+    }
+    if (event.key.toLowerCase() === "x") {
+      event.stopPropagation();
+      events.toggle(current);
       return;
     }
     const next = layout && spotAfterKey(graph, layout, current, event.key);
@@ -120,21 +142,24 @@ export function createNodes(graph: Graph, events: NodeEvents): Nodes {
       if (next.shown[current] !== 1) makeCurrent(next.shown.indexOf(1));
       else makeCurrent(current);
     },
-    mark(circuit, compare) {
+    mark(circuit) {
       buttons.forEach((button, spot) => {
         const state = circuit.alive[spot]
           ? "alive"
           : circuit.degree[spot]
             ? "idle"
-            : compare && circuit.missed[spot]
+            : circuit.missed[spot]
               ? "missed"
               : "out";
         if (button.dataset.state !== state) button.dataset.state = state;
       });
     },
-    name(circuit) {
+    name(circuit, groups) {
       buttons.forEach((button, spot) => {
-        if (!button.hidden) setAttribute(button, "aria-label", nameOf(graph, circuit, spot));
+        if (button.hidden) return;
+        const group = groups.find(({ nodes }) => nodes.includes(boxAt(graph, spot).name));
+        const among = group ? `, in the group ${group.name}` : "";
+        setAttribute(button, "aria-label", nameOf(graph, circuit, spot) + among);
       });
     },
     highlight(pinned, found, linked) {
@@ -174,7 +199,9 @@ export function labelsOf(graph: Graph, layout: Layout, letterWidth: number): str
     head: [({ name }) => name, ({ name }) => name.slice(1), ({ head }) => String(head ?? 0)],
     shared: [({ head }) => `KV ${head ?? 0}`, () => "KV"],
     attention: [({ name }) => `${name} (all heads)`, ({ name }) => name],
+    mid: [({ name }) => name, ({ block }) => `Mid ${block}`],
     mlp: [({ name }) => name, ({ block }) => `M${block}`, () => "M"],
+    post: [({ name }) => name, ({ block }) => `Post ${block}`],
   };
   const spots = Array.from({ length: graph.nSpots }, (_, spot) => spot);
   const fitting = new Map<Kind, (box: BoxData) => string>();

@@ -1,7 +1,19 @@
 import { h } from "../shared/dom";
 import { watchTheme } from "../shared/theme";
 
-const NAMES = ["hit", "miss", "extra", "density", "text", "muted", "ground", "line"] as const;
+const NAMES = [
+  "hit",
+  "miss",
+  "extra",
+  "off",
+  "on",
+  "accent",
+  "density",
+  "text",
+  "muted",
+  "ground",
+  "line",
+] as const;
 
 /** The colours of a canvas, which knows no stylesheet. */
 export interface Palette extends Record<(typeof NAMES)[number], string> {
@@ -21,8 +33,12 @@ export function createPalette(
   changed: () => void,
   signal: AbortSignal,
 ): { element: HTMLElement; read(): Palette } {
-  const probe = (colour: string): HTMLElement =>
-    h("i", { class: "spc-probe", style: `color:${colour}` });
+  const probe = (colour: string): HTMLElement => {
+    const element = h("i", { class: "spc-probe" });
+    // Not as an attribute, which the content security policy of a page may refuse.
+    element.style.color = colour;
+    return element;
+  };
   const ramp = (name: string): HTMLElement[] =>
     Array.from({ length: SHADES }, (_, i) => {
       const share = Math.round((100 * i) / (SHADES - 1));

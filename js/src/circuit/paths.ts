@@ -1,7 +1,7 @@
 // Every index below is in range by construction.
 /* eslint-disable @typescript-eslint/no-non-null-assertion */
 
-import type { Graph } from "./graph";
+import { count, type Graph } from "./graph";
 
 /**
  * The edges of a circuit that lie on a path from the input to the logits that count, as
@@ -20,24 +20,27 @@ export function onPaths(graph: Graph, circuit: Uint8Array): Uint8Array {
   const reached = new Uint8Array(nPositions * nDests);
   const result = new Uint8Array(nEdges);
 
-  for (let at = 0; at < nPositions; at++) fed[at * nSources] = 1;
+  for (let at = 0; at < nPositions; at++) {
+    fed.fill(1, at * nSources + data.inputs[0], at * nSources + data.inputs[1]);
+  }
   let edge = 0;
   for (const module of data.modules) {
     for (let at = 0; at < nPositions; at++) {
       for (let row = module.first; row < module.first + module.rows; row++) {
         let any = 0;
-        for (let src = 0; src < module.sources; src++, edge++) {
+        for (let src = module.sources[0]; src < module.sources[1]; src++, edge++) {
           any |= circuit[edge]! & fed[at * nSources + src]!;
         }
         reached[at * nDests + row] = any;
       }
     }
     for (let row = module.first; row < module.first + module.rows; row++) {
-      const [first, end] = data.destinations[row]!.feeds;
-      carry(nPositions, module.moves, data.causal, (from, to) => {
-        if (!reached[from * nDests + row]) return;
-        for (let src = first; src < end; src++) fed[to * nSources + src] = 1;
-      });
+      for (const { sources, moves } of data.destinations[row]!.feeds) {
+        carry(nPositions, moves, data.causal, (from, to) => {
+          if (!reached[from * nDests + row]) return;
+          for (let src = sources[0]; src < sources[1]; src++) fed[to * nSources + src] = 1;
+        });
+      }
     }
   }
 
@@ -45,19 +48,20 @@ export function onPaths(graph: Graph, circuit: Uint8Array): Uint8Array {
   for (let at = data.outputs[0]; at < data.outputs[1]; at++) read[at * nDests + last] = 1;
   for (const module of [...data.modules].reverse()) {
     for (let row = module.first; row < module.first + module.rows; row++) {
-      const [first, end] = data.destinations[row]!.feeds;
-      carry(nPositions, module.moves, data.causal, (from, to) => {
-        for (let src = first; src < end; src++) {
-          if (needed[to * nSources + src]) read[from * nDests + row] = 1;
-        }
-      });
+      for (const { sources, moves } of data.destinations[row]!.feeds) {
+        carry(nPositions, moves, data.causal, (from, to) => {
+          for (let src = sources[0]; src < sources[1]; src++) {
+            if (needed[to * nSources + src]) read[from * nDests + row] = 1;
+          }
+        });
+      }
     }
-    edge -= nPositions * module.rows * module.sources;
+    edge -= nPositions * module.rows * count(module.sources);
     let place = edge;
     for (let at = 0; at < nPositions; at++) {
       for (let row = module.first; row < module.first + module.rows; row++) {
         const use = read[at * nDests + row]!;
-        for (let src = 0; src < module.sources; src++, place++) {
+        for (let src = module.sources[0]; src < module.sources[1]; src++, place++) {
           const used = circuit[place]! & use;
           needed[at * nSources + src]! |= used;
           result[place] = used & fed[at * nSources + src]!;

@@ -63,6 +63,9 @@ function names({ name, kind, block, head }: BoxData): string[] {
       return [plain, "end", "logits", "output"];
     case "mlp":
       return [plain, `m${block}`];
+    case "mid":
+    case "post":
+      return [plain, plain.replace("resid", "")];
     case "shared":
       // `A0.1.K` is how the graph calls the keys of a head that others share.
       return [plain, `a${block}.${head ?? 0}`, `kv${block}.${head ?? 0}`];

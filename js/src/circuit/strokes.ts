@@ -14,30 +14,41 @@ export interface Stroke {
   alpha: number;
 }
 
+/** What sets an edge apart: how it compares with another circuit, or that it was switched by hand. */
+export type Mark = Verdict | "off" | "on";
+
+export const SWITCH_DASHES = { off: [1, 4], on: [10, 3, 2, 3] } as const;
+
+const MARK_DASHES: Record<Mark, readonly number[]> = { ...VERDICT_DASHES, ...SWITCH_DASHES };
+
 export const CARRYING_DASH: readonly number[] = [1, 3];
 
-/** The shade of a score: 0 for the weakest, `SHADES - 1` for the strongest of the model. */
-export function shadeOf(score: number, strongest: number): number {
-  if (strongest === 0) return 0;
-  return Math.round((Math.abs(score) / strongest) * (SHADES - 1));
+/** The least and the largest absolute score that are told apart. */
+export type Ramp = readonly [number, number];
+
+/** The shade of a score: 0 for the weakest, `SHADES - 1` for the strongest that is drawn. */
+export function shadeOf(score: number, [weakest, strongest]: Ramp): number {
+  const share = strongest > weakest ? (Math.abs(score) - weakest) / (strongest - weakest) : 1;
+  return Math.round(Math.min(1, Math.max(0, share)) * (SHADES - 1));
 }
 
 /** The stroke of an edge with this score. `faded`: it lies on no path. */
 export function strokeOf(
   palette: Palette,
   score: number,
-  strongest: number,
+  ramp: Ramp,
   port: Port,
-  verdict: Verdict | null,
+  mark: Mark | null,
   faded: boolean,
 ): Stroke {
-  const shade = shadeOf(score, strongest);
-  const ramp = score < 0 ? palette.negative : palette.positive;
+  const shade = shadeOf(score, ramp);
+  const colours = score < 0 ? palette.negative : palette.positive;
   const width = THIN + (THICK - THIN) * (shade / (SHADES - 1));
+  const absent = mark === "miss" || mark === "off";
   return {
-    colour: verdict ? palette[verdict] : ramp[shade]!,
-    width: faded ? THIN : verdict === "miss" ? MISS_WIDTH : width,
-    dash: verdict ? VERDICT_DASHES[verdict] : PORT_DASHES[port],
+    colour: mark ? palette[mark] : colours[shade]!,
+    width: faded ? THIN : absent || mark === "on" ? MISS_WIDTH : width,
+    dash: mark ? MARK_DASHES[mark] : PORT_DASHES[port],
     alpha: faded ? 0.45 : 1,
   };
 }

@@ -17,7 +17,8 @@ export interface Table {
     scores: Float32Array,
     /** For each edge the share of runs that it is in; null: nothing is known of them. */
     frequencies: Float32Array | null,
-    compare: boolean,
+    /** Edges that were switched off by hand. */
+    off: Uint32Array,
   ): void;
 }
 
@@ -38,15 +39,19 @@ export function createTable(opened: () => void): Table {
 
   return {
     element,
-    show(graph, circuit, scores, frequencies, compare) {
+    show(graph, circuit, scores, frequencies, off) {
       setText(summary, `${counted(circuit.size, "edge")} as text`);
       if (!element.open) return;
       const shown = [...circuit.order.subarray(0, Math.min(circuit.size, MOST_ROWS))];
       const tables = shown.length > 0 ? [rows(shown, captionOf(shown.length, circuit.size))] : [];
-      if (compare && circuit.misses.length > 0) {
+      if (circuit.misses.length > 0) {
         const missed = [...circuit.misses.subarray(0, MOST_ROWS)];
-        const caption = `Edges of the known circuit that are not in this one (${formatCount(circuit.misses.length)})`;
+        const caption = `Edges of the other circuit that are not in this one (${formatCount(circuit.misses.length)})`;
         tables.push(rows(missed, caption));
+      }
+      if (off.length > 0) {
+        const caption = `Edges that were switched off by hand (${formatCount(off.length)})`;
+        tables.push(rows([...off.subarray(0, MOST_ROWS)], caption));
       }
       body.replaceChildren(...tables);
 
@@ -58,7 +63,7 @@ export function createTable(opened: () => void): Table {
           "Score",
           ...(frequencies ? ["Runs"] : []),
           "Path",
-          ...(compare ? ["Known circuit"] : []),
+          ...(circuit.reference ? ["Compared"] : []),
         ];
         return h(
           "table",
@@ -77,7 +82,7 @@ export function createTable(opened: () => void): Table {
           formatScore(scores[edge]!),
           ...(frequencies ? [`${Math.round(100 * frequencies[edge]!)}%`] : []),
           circuit.carrying[edge] ? "on a path" : "–",
-          ...(compare ? [verdictOn(graph, circuit, edge) ?? ""] : []),
+          ...(circuit.reference ? [verdictOn(circuit, edge) ?? ""] : []),
         ];
         return texts.map((text) => h("td", {}, text));
       }

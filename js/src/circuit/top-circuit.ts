@@ -5,7 +5,7 @@ import { DEFAULT_SIZE } from "../generated/measures";
 import type { Graph } from "./graph";
 import { onPaths } from "./paths";
 
-/** How an edge of the picture compares with the known circuit. */
+/** How an edge of the picture compares with another circuit: in both, only there, only here. */
 export type Verdict = "hit" | "miss" | "extra";
 
 /** The circuit of the `size` most important edges, and what follows from it. */
@@ -23,7 +23,9 @@ export interface Circuit {
   /** For each spot 1 if it lies on a path. */
   readonly alive: Uint8Array;
   readonly nAlive: number;
-  /** Edges of the known circuit that are not in this one, and the spots that they touch. */
+  /** For each edge 1 if it is in the circuit that this one is compared with; null: with none. */
+  readonly reference: Uint8Array | null;
+  /** Edges of that circuit that are not in this one, and the spots that they touch. */
   readonly misses: Uint32Array;
   readonly missed: Uint8Array;
   readonly hits: number;
@@ -31,8 +33,13 @@ export interface Circuit {
   readonly moves: readonly (readonly [number, number])[];
 }
 
-/** The circuit of the first `size` edges in `order`. */
-export function topCircuit(graph: Graph, order: Uint32Array, size: number): Circuit {
+/** The circuit of the first `size` edges in `order`, beside another one: 1 for each of its edges. */
+export function topCircuit(
+  graph: Graph,
+  order: Uint32Array,
+  size: number,
+  reference: Uint8Array | null,
+): Circuit {
   const included = new Uint8Array(graph.nEdges);
   const degree = new Uint32Array(graph.nSpots);
   for (let rank = 0; rank < size; rank++) {
@@ -54,11 +61,11 @@ export function topCircuit(graph: Graph, order: Uint32Array, size: number): Circ
   const missed = new Uint8Array(graph.nSpots);
   const misses: number[] = [];
   let hits = 0;
-  if (graph.official) {
+  if (reference) {
     // By importance, so that the list of misses begins with the nearest.
     for (let rank = 0; rank < order.length; rank++) {
       const edge = order[rank]!;
-      if (!graph.official[edge]) continue;
+      if (!reference[edge]) continue;
       if (rank < size) {
         hits += 1;
         continue;
@@ -76,6 +83,7 @@ export function topCircuit(graph: Graph, order: Uint32Array, size: number): Circ
     nCarrying,
     degree,
     alive,
+    reference,
     nAlive: alive.reduce((sum, one) => sum + one, 0),
     misses: Uint32Array.from(misses),
     missed,
@@ -89,10 +97,12 @@ function movesOf(graph: Graph, edges: Uint32Array, carrying: Uint8Array): [numbe
   if (graph.nPositions === 1) return [];
   const { data, position } = graph;
   const nBoxes = data.boxes.length;
-  const moving = new Uint8Array(data.destinations.length);
-  for (const module of data.modules) {
-    if (module.moves) moving.fill(1, module.first, module.first + module.rows);
-  }
+  /** Of each destination the boxes that attention carries to other positions what it reads. */
+  const moving = data.destinations.map(({ feeds }) => [
+    ...new Set(
+      feeds.flatMap(({ sources, moves }) => (moves ? data.sources.slice(...sources) : [])),
+    ),
+  ]);
   const firstRead = new Int32Array(nBoxes).fill(graph.nPositions);
   const lastRead = new Int32Array(nBoxes).fill(-1);
   const firstWrite = firstRead.slice();
@@ -103,10 +113,10 @@ function movesOf(graph: Graph, edges: Uint32Array, carrying: Uint8Array): [numbe
     const source = graph.from[edge]! % nBoxes;
     firstWrite[source] = Math.min(firstWrite[source]!, at);
     lastWrite[source] = Math.max(lastWrite[source]!, at);
-    if (!moving[graph.dest[edge]!]) continue;
-    const reader = graph.to[edge]! % nBoxes;
-    firstRead[reader] = Math.min(firstRead[reader]!, at);
-    lastRead[reader] = Math.max(lastRead[reader]!, at);
+    for (const reader of moving[graph.dest[edge]!]!) {
+      firstRead[reader] = Math.min(firstRead[reader]!, at);
+      lastRead[reader] = Math.max(lastRead[reader]!, at);
+    }
   }
   return data.boxes.flatMap((_, box): [number, number][] => {
     if (lastRead[box]! < 0 || lastWrite[box]! < 0) return [];
@@ -117,11 +127,11 @@ function movesOf(graph: Graph, edges: Uint32Array, carrying: Uint8Array): [numbe
   });
 }
 
-/** How an edge that is in the circuit, or known, compares; null where no circuit is known. */
-export function verdictOn(graph: Graph, circuit: Circuit, edge: number): Verdict | null {
-  if (!graph.official) return null;
-  if (!circuit.included[edge]) return "miss";
-  return graph.official[edge] ? "hit" : "extra";
+/** How an edge that is in one of two circuits compares; null where there is no other one. */
+export function verdictOn({ reference, included }: Circuit, edge: number): Verdict | null {
+  if (!reference) return null;
+  if (!included[edge]) return "miss";
+  return reference[edge] ? "hit" : "extra";
 }
 
 /** The number of edges to show: what a person chose, else the training, else a small circuit. */

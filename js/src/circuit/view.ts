@@ -1,22 +1,34 @@
 import { h, setText } from "../shared/dom";
 import { observe } from "../shared/observe";
+import { KNOWN } from "../generated/measures";
+import { hasKernel } from "../shared/kernel";
 import { topCircuit, shownSize, type Circuit } from "./top-circuit";
 import { createControls } from "./controls";
 import { createDetails, edgesOf } from "./details";
+import { circuitKey, Effects } from "./effects";
 import { readGraph, spotName } from "./graph";
+import { createGroups, regrouped } from "./groups";
 import { layOut, withEnds, type Layout } from "./layout";
 import { createLegend } from "./legend";
 import type { CircuitModel, CircuitTraits, Port } from "./model";
+import { createNames, edgeName } from "./names";
 import { createNodes } from "./nodes";
-import { isDrawn, type Scene } from "./draw-edges";
+import { isDrawn, isPlaced, rampOf, type Scene } from "./draw-edges";
 import { createPalette } from "./palette";
 import { createCanvases } from "./canvases";
 import { rankEdges, readScores } from "./ranking";
 import { readPin, searchNodes, type Target } from "./search";
+import { edited, nextSwitch, type Edited } from "./switches";
 import { createTable } from "./table";
+import { createWhatIf } from "./what-if";
 
 /** Milliseconds after a change in which the slow things follow: names, tables, the kernel. */
 const LATER = 200;
+
+/** Milliseconds that the pointer rests on an edge before its effect is asked for. */
+const REST = 350;
+
+const NEEDS_KERNEL = "needs a kernel";
 
 /** What has to be done anew, from the first to the last; each includes those after it. */
 enum Stage {
@@ -37,22 +49,29 @@ export function createView(
   signal: AbortSignal,
 ): void {
   const graph = readGraph(model.get("graph"));
+  const names = createNames(graph);
   const known = graph.data.official?.length ?? null;
   const hasPorts = graph.data.destinations.some(({ port }) => port !== "");
 
   let scores: Float32Array = new Float32Array(0);
-  let strongest = 0;
   let hasNegative = false;
   /** For each edge the share of runs that it is in; empty: nothing is known of them. */
   let frequencies: Float32Array = new Float32Array(0);
   let order: Uint32Array = new Uint32Array(0);
-  let circuit: Circuit = topCircuit(graph, order, 0);
+  let cut = 0;
+  /** The circuit that the slider cuts, and what is switched by hand. */
+  let edit: Edited = edited(names, order, 0, []);
+  let circuit: Circuit = topCircuit(graph, order, 0, null);
+  /** All edges by their importance in the circuit that is compared with; empty: there is none. */
+  let otherOrder: Uint32Array = new Uint32Array(0);
+  const effects = new Effects();
   let layout: Layout | null = null;
   let available = 0;
   let fill: number | null = null;
   let laidOutFor: number | null = null;
   let pointed: number | null = null;
   let focused: number | null = null;
+  let pointer: { x: number; y: number } | null = null;
 
   // What a person does changes traits; the traits change the picture.
   const change = <K extends keyof CircuitTraits>(trait: K, value: CircuitTraits[K]): void => {
@@ -64,6 +83,39 @@ export function createView(
   const pin = (spot: number, port: Port): void => {
     change("pinned", spotName(graph, spot) + (port ? `.${port}` : ""));
   };
+  /** Changes what is switched, and lets the kernel know at once. */
+  const rewrite = (switches: string[], undone: string[]): void => {
+    model.set("switches", switches);
+    model.set("undone", undone);
+    saving = true;
+    save();
+  };
+  const toggle = (name: string): void => {
+    if (order.length === 0 || name === "") return;
+    const switches = model.get("switches");
+    rewrite([...switches, nextSwitch(names, switches, circuit.included, name)], []);
+  };
+  const undo = (): void => {
+    const switches = model.get("switches");
+    const last = switches.at(-1);
+    if (last !== undefined) rewrite(switches.slice(0, -1), [...model.get("undone"), last]);
+  };
+  const redo = (): void => {
+    const undone = model.get("undone");
+    const last = undone.at(-1);
+    if (last !== undefined) rewrite([...model.get("switches"), last], undone.slice(0, -1));
+  };
+  const whatIf = createWhatIf(prefix, {
+    undo,
+    redo,
+    reset() {
+      rewrite([], [...model.get("undone"), ...[...model.get("switches")].reverse()]);
+    },
+    keep(name) {
+      // With what it is of: a change of traits may still wait for its turn, a message never does.
+      model.send({ type: "keep", name, size: cut, switches: model.get("switches") });
+    },
+  });
   const unpin = (): void => {
     change("pinned", "");
   };
@@ -75,8 +127,9 @@ export function createView(
     onlyPaths: (on) => {
       change("only_paths", on);
     },
-    compare: (on) => {
-      change("compare", on);
+    compare: (name) => {
+      change("compare", name);
+      save();
     },
     search: (query) => {
       change("search", query);
@@ -94,6 +147,22 @@ export function createView(
       pointed = spot;
       invalidate(Stage.Focus);
     },
+    over(place) {
+      if (pointer === place) return;
+      pointer = place;
+      invalidate(Stage.Focus);
+    },
+    press(place, also) {
+      const edge = picture.edgeAt(place.x, place.y);
+      if (edge === null) return;
+      const name = edgeName(graph, edge);
+      if (also) toggle(name);
+      else if (model.get("pinned") === name) unpin();
+      else change("pinned", name);
+    },
+    toggle(spot) {
+      toggle(spotName(graph, spot));
+    },
     focus(spot) {
       focused = spot;
       invalidate(Stage.Focus);
@@ -104,8 +173,26 @@ export function createView(
     },
     escape: unpin,
   });
-  const picture = createCanvases(nodes.element);
-  const details = createDetails(pin, unpin);
+  const groups = createGroups();
+  const picture = createCanvases(groups.element, nodes.element);
+  const details = createDetails(prefix, {
+    pin(name) {
+      change("pinned", name);
+    },
+    unpin,
+    toggle,
+    gather(node, name) {
+      model.set("groups", regrouped(model.get("groups"), node, name));
+      saving = true;
+      save();
+    },
+    annotate(name, note) {
+      const noted = model.get("groups").map((one) => (one.name === name ? { ...one, note } : one));
+      model.set("groups", noted);
+      saving = true;
+      save();
+    },
+  });
   const legend = createLegend();
   const table = createTable(() => {
     invalidate(Stage.Focus);
@@ -118,37 +205,58 @@ export function createView(
     invalidate(Stage.Picture);
   }, signal);
   let colours: Scene["palette"] | null = null;
-  place.append(
+  const frame = h(
+    "div",
+    // JupyterLab would take the letters for commands on cells.
+    { class: "spc-frame", "data-lm-suppress-shortcuts": "true" },
+    controls.element,
+    whatIf.element,
     h(
       "div",
-      { class: "spc-frame" },
-      controls.element,
-      h(
-        "div",
-        { class: "spc-body" },
-        h("div", { class: "spc-stage" }, scroller, empty),
-        details.element,
-      ),
-      legend.element,
-      table.element,
-      palette.element,
+      { class: "spc-body" },
+      h("div", { class: "spc-stage" }, scroller, empty),
+      details.element,
     ),
+    legend.element,
+    table.element,
+    palette.element,
   );
+  place.append(frame);
+  frame.addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    if (event.altKey || event.ctrlKey || event.metaKey || target instanceof HTMLInputElement)
+      return;
+    if (key === "x" || key === "X") toggle(model.get("pinned"));
+    else if (key === "z") undo();
+    else if (key === "y" || key === "Z") redo();
+    else return;
+    event.preventDefault();
+  });
 
   const scene = (laidOut: Layout): Scene => ({
     graph,
     layout: laidOut,
     circuit,
+    edited: edit,
     scores,
     shades: showsFrequencies() ? frequencies : scores,
-    darkest: showsFrequencies() ? 1 : strongest,
+    ramp: showsFrequencies()
+      ? [0, 1]
+      : rampOf({ circuit, onlyPaths: model.get("only_paths") }, scores),
     palette: (colours ??= palette.read()),
     onlyPaths: model.get("only_paths"),
-    compare: comparing(),
     left: scroller.scrollLeft,
   });
   const showsFrequencies = (): boolean => frequencies.length > 0;
-  const comparing = (): boolean => known !== null && model.get("compare");
+  /** For each edge 1 if it is in the circuit that this one is compared with; null: with none. */
+  const reference = (): Uint8Array | null => {
+    const name = model.get("compare");
+    if (name === KNOWN) return graph.official;
+    if (name === "" || otherOrder.length === 0) return null;
+    const marks = new Uint8Array(graph.nEdges);
+    for (const edge of otherOrder.subarray(0, model.get("other_size") ?? cut)) marks[edge] = 1;
+    return marks;
+  };
 
   // Asked for in every frame, and slow with thousands of nodes.
   const found = remembered(
@@ -156,9 +264,15 @@ export function createView(
     () => model.get("search"),
   );
   const pinned = remembered(
-    (pin: string) => readPin(graph, pin),
+    (pin: string) => (names.edge(pin) === null ? readPin(graph, pin) : null),
     () => model.get("pinned"),
   );
+  /** The edge in view: under the pointer, or pinned. */
+  const targetEdge = (): number | null => {
+    if (pointed !== null) return null;
+    const under = pointer && picture.edgeAt(pointer.x, pointer.y);
+    return under ?? names.edge(model.get("pinned"));
+  };
 
   /** The node whose edges are in view: under the pointer, focused, pinned, or the one found. */
   const target = (): Target | null => {
@@ -171,14 +285,14 @@ export function createView(
 
   // One frame does what the latest changes made necessary, once.
   let stale: Stage = Stage.Nothing;
-  let frame = 0;
+  let frameId = 0;
   const invalidate = (stage: Stage): void => {
     if (signal.aborted) return;
     if (stage < stale) stale = stage;
-    if (frame === 0) frame = requestAnimationFrame(update);
+    if (frameId === 0) frameId = requestAnimationFrame(update);
   };
   const update = (): void => {
-    frame = 0;
+    frameId = 0;
     const stage = stale;
     stale = Stage.Nothing;
     if (stage <= Stage.Scores) takeScores();
@@ -190,7 +304,8 @@ export function createView(
         const now = scene(layout);
         if (stage <= Stage.Picture) {
           picture.draw(now, layout !== before);
-          nodes.mark(circuit, now.compare);
+          nodes.mark(circuit);
+          groups.show(graph, layout, model.get("groups"));
           showLegend(now);
         }
         if (stage <= Stage.Focus) showFocus(now);
@@ -201,12 +316,13 @@ export function createView(
   };
 
   const takeScores = (): void => {
+    effects.clear();
     scores = readScores(model.get("scores"));
     if (scores.length !== graph.nEdges) scores = new Float32Array(0);
     order = rankEdges(scores);
-    const [first] = order;
-    strongest = first === undefined ? 0 : Math.abs(scores[first] ?? 0);
     hasNegative = scores.some((score) => score < 0);
+    const other = readScores(model.get("other"));
+    otherOrder = rankEdges(other.length === graph.nEdges ? other : new Float32Array(0));
     frequencies = readScores(model.get("frequencies"));
     if (frequencies.length !== graph.nEdges) frequencies = new Float32Array(0);
   };
@@ -214,7 +330,9 @@ export function createView(
   const takeCircuit = (): void => {
     const chosen = model.get("n_edges");
     const training = model.get("training_edges");
-    circuit = topCircuit(graph, order, shownSize(chosen, training, known, order.length));
+    cut = shownSize(chosen, training, known, order.length);
+    edit = edited(names, order, cut, model.get("switches"));
+    circuit = topCircuit(graph, edit.order, edit.size, reference());
     setText(
       empty,
       order.length === 0
@@ -225,12 +343,15 @@ export function createView(
     );
     const query = model.get("search").trim();
     controls.show({
-      size: circuit.size,
+      size: cut,
       most: graph.nEdges,
       hasScores: order.length > 0,
       follows: training === null ? null : chosen === null,
       onlyPaths: model.get("only_paths"),
-      compare: known === null ? null : model.get("compare"),
+      leftOut: circuit.size - circuit.nCarrying,
+      compare: model.get("compare"),
+      comparable: model.get("comparable"),
+      noOthers: hasKernel(place) ? "" : `Another circuit ${NEEDS_KERNEL}`,
       search: model.get("search"),
       found: query === "" ? null : found().spots.length,
     });
@@ -252,14 +373,17 @@ export function createView(
   const showLegend = (now: Scene): void => {
     legend.show({
       hasScores: order.length > 0,
-      strongest,
+      ramp: now.ramp,
       hasNegative,
       frequencies: showsFrequencies(),
       hasPorts,
       lettered: now.layout.lettered,
       hasIdle: !now.onlyPaths && circuit.nCarrying < circuit.size,
       carries: circuit.moves.length > 0,
-      verdicts: now.compare
+      off: edit.off.length,
+      on: edit.changes?.reduce((sum, one) => sum + Math.max(0, one), 0) ?? 0,
+      compare: model.get("compare"),
+      verdicts: circuit.reference
         ? {
             hit: circuit.hits,
             miss: circuit.misses.length,
@@ -275,32 +399,90 @@ export function createView(
       return new Uint8Array(graph.nSpots).fill(1);
     }
     const wanted = circuit.alive.slice();
-    if (comparing()) circuit.missed.forEach((one, spot) => (wanted[spot] ||= one));
+    circuit.missed.forEach((one, spot) => (wanted[spot] ||= one));
     const kept = pinned();
     if (kept) wanted[kept.spot] = 1;
+    const pinnedEdge = names.edge(model.get("pinned"));
+    for (const edge of [...edit.off, ...(pinnedEdge === null ? [] : [pinnedEdge])]) {
+      wanted[graph.from[edge] ?? 0] = wanted[graph.to[edge] ?? 0] = 1;
+    }
     return withEnds(graph, wanted);
   };
 
   const showFocus = (now: Scene): void => {
-    const shown = target();
-    const edges = shown ? edgesOf(graph, circuit, shown, now.compare) : [];
-    const drawn = edges.filter((edge) => isDrawn(now, edge));
-    const linked = shown
-      ? new Set([
-          shown.spot,
-          ...drawn.flatMap((edge) => [graph.from[edge] ?? 0, graph.to[edge] ?? 0]),
-        ])
-      : null;
-    picture.highlight(now, shown && drawn);
+    const edge = targetEdge();
+    const shown = pointed === null && edge !== null ? pinned() : target();
+    const edges = shown ? edgesOf(graph, circuit, shown, edit.off) : [];
+    const drawn = edges.filter((each) => isDrawn(now, each));
+    const ends = [...drawn, ...(edge === null ? [] : [edge])].flatMap((each) => [
+      graph.from[each] ?? 0,
+      graph.to[each] ?? 0,
+    ]);
+    const linked = shown ? new Set([shown.spot, ...ends]) : edge === null ? null : new Set(ends);
+    picture.highlight(now, shown && drawn, edge !== null && isPlaced(now, edge) ? edge : null);
     nodes.highlight(pinned()?.spot ?? null, found().spots, linked);
-    details.show({
-      graph,
-      circuit,
-      scores,
-      target: shown,
-      edges,
-      pinned: shown !== null && shown.spot === pinned()?.spot,
-      compare: now.compare,
+    if (edge === null) {
+      details.show({
+        graph,
+        circuit,
+        scores,
+        target: shown,
+        edges,
+        pinned: shown !== null && shown.spot === pinned()?.spot,
+        changes: edit.changes,
+        groups: model.get("groups"),
+      });
+    } else {
+      details.showEdge({
+        graph,
+        circuit,
+        scores,
+        edge,
+        rank: order.indexOf(edge) + 1,
+        effect: effectOf(edge),
+        pinned: edgeName(graph, edge) === model.get("pinned"),
+      });
+    }
+    askAbout(edge);
+    showWhatIf();
+  };
+
+  /** What switching an edge alone changes, as far as it is known. */
+  const effectOf = (edge: number): string => {
+    const key = circuitKey(cut, model.get("switches"));
+    const name = edgeName(graph, edge);
+    const { note } = model.get("measured");
+    const what = circuit.included[edge] ? "Without it" : "With it";
+    if (effects.knowsEdge(key, name)) return `${what}: ${effects.ofEdge(key, name)}`;
+    if (!hasKernel(place)) return `${what}: KL ${NEEDS_KERNEL}`;
+    return note || `${what}: ${effects.ofEdge(key, name)}`;
+  };
+
+  // The kernel is asked where the pointer rests: not about every edge that it passes.
+  let asking: ReturnType<typeof setTimeout> | undefined;
+  let resting: number | null = null;
+  const askAbout = (edge: number | null): void => {
+    if (edge === resting) return;
+    resting = edge;
+    clearTimeout(asking);
+    if (edge === null) change("asked", "");
+    if (edge === null || order.length === 0) return;
+    asking = setTimeout(() => {
+      change("asked", edgeName(graph, edge));
+      save();
+    }, REST);
+  };
+
+  const showWhatIf = (): void => {
+    const switches = model.get("switches");
+    const alive = hasKernel(place);
+    whatIf.show({
+      switches: switches.length,
+      undone: model.get("undone").length,
+      effect: effects.ofCircuit(circuitKey(cut, switches)),
+      note: alive ? model.get("measured").note : `KL ${NEEDS_KERNEL}`,
+      unkept: alive ? "" : `Keeping it ${NEEDS_KERNEL}`,
+      kept: model.get("kept"),
     });
   };
 
@@ -312,8 +494,9 @@ export function createView(
   };
   const catchUp = (): void => {
     timer = undefined;
-    nodes.name(circuit);
-    table.show(graph, circuit, scores, showsFrequencies() ? frequencies : null, comparing());
+    nodes.name(circuit, model.get("groups"));
+    const shares = showsFrequencies() ? frequencies : null;
+    table.show(graph, circuit, scores, shares, edit.off);
     save();
   };
   const save = (): void => {
@@ -346,8 +529,9 @@ export function createView(
     "abort",
     () => {
       sizes.disconnect();
-      cancelAnimationFrame(frame);
+      cancelAnimationFrame(frameId);
       clearTimeout(timer);
+      clearTimeout(asking);
       save();
     },
     { once: true },
@@ -363,10 +547,29 @@ export function createView(
       signal,
     );
   };
-  on(Stage.Scores, "scores", "frequencies");
-  on(Stage.Circuit, "n_edges", "training_edges", "auroc", "only_paths", "compare");
-  on(Stage.Circuit, "search");
-  on(Stage.Layout, "pinned");
+  on(Stage.Scores, "scores", "frequencies", "other");
+  on(
+    Stage.Circuit,
+    "n_edges",
+    "training_edges",
+    "auroc",
+    "only_paths",
+    "compare",
+    "comparable",
+    "other_size",
+    "search",
+    "switches",
+  );
+  on(Stage.Layout, "pinned", "groups", "undone", "kept");
+  observe(
+    model,
+    ["measured"],
+    () => {
+      effects.take(model.get("measured"));
+      invalidate(Stage.Focus);
+    },
+    signal,
+  );
 }
 
 /** A function of a text that is computed only when the text has changed. */

@@ -1,10 +1,10 @@
 import { counted, formatCount } from "../circuit/format";
 import { sizeAfterKey } from "../circuit/scale";
 import { h, setAttribute } from "../shared/dom";
+import { svg, text } from "../shared/svg";
 import type { FaithfulnessTraits } from "./model";
 import { HEIGHT, MARGIN, markedSize, sceneOf, sizeAt, type Scene } from "./scene";
 
-const SVG = "http://www.w3.org/2000/svg";
 const NARROWEST = 160;
 
 export interface Plot {
@@ -130,19 +130,4 @@ function drawing(scene: Scene): SVGElement[] {
 
 function path(points: readonly [number, number][]): string {
   return points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-}
-
-function svg<K extends keyof SVGElementTagNameMap>(
-  tag: K,
-  attributes: Record<string, string | number>,
-): SVGElementTagNameMap[K] {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
-
-function text(words: string, attributes: Record<string, string | number>): SVGTextElement {
-  const element = svg("text", attributes);
-  element.textContent = words;
-  return element;
 }

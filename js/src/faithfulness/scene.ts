@@ -129,7 +129,7 @@ function linesOf(
 }
 
 /** Powers of ten, as many as there is room for, and the number of all edges where there is. */
-function sizeTicks(most: number, width: number): number[] {
+export function sizeTicks(most: number, width: number): number[] {
   const room = (size: number, before: number): boolean =>
     placeOf(size, most, width) - placeOf(before, most, width) >= LEAST_ROOM;
   const ticks = [1];
@@ -141,7 +141,7 @@ function sizeTicks(most: number, width: number): number[] {
 }
 
 /** Four to eight round numbers that hold the range. */
-function niceTicks(low: number, high: number): number[] {
+export function niceTicks(low: number, high: number): number[] {
   const span = high - low || 1;
   const raw = span / 5;
   const power = 10 ** Math.floor(Math.log10(raw));

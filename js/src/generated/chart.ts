@@ -23,7 +23,7 @@ export type Margins = {
 
 export type LineStyle = "solid" | "dashed" | "dotted" | "dash_dotted";
 
-/** The look of a trace, for the browser. */
+/** The look of a trace with what draws it, for the browser. */
 export type TraceSpec = {
   label: string;
   /** The name of an earlier run; empty: the present one. */
@@ -34,6 +34,8 @@ export type TraceSpec = {
   stroke_width: number;
   stepped: boolean;
   marker: boolean;
+  /** Whether it can be smoothed. */
+  smooths: boolean;
   /** The line as measured and, where it can be smoothed, the smooth one. */
   marks: string[];
 };
@@ -80,4 +82,19 @@ export type ChartTraits = {
   window: [number, number] | null;
   /** Traces that are not drawn, by name: `Loss`, or `Loss, run 1` of an earlier run. */
   hidden: string[];
+};
+
+/** The traits of a new widget, but for those that it is given. */
+export const CHART_DEFAULTS: Partial<ChartTraits> = {
+  axis_labels: { "steps": "Step", "left": "Loss and its terms", "right": "Edges in the circuit" },
+  traces: [],
+  live: [],
+  still: [],
+  summary: "",
+  log_axes: ["left"],
+  quantities: [],
+  quantity: "Loss",
+  smoothing: 0,
+  window: null,
+  hidden: [],
 };

@@ -1,14 +1,15 @@
 // Written by tools/generate_types.py. Change the Python, and run it again.
 /* eslint-disable @typescript-eslint/consistent-type-definitions */
 
-export type Kind = "start" | "shared" | "head" | "attention" | "mlp" | "end";
+export type Kind = "start" | "shared" | "head" | "attention" | "mid" | "mlp" | "post" | "end";
 
 /** A box of the picture. The source and the destinations of a head are one box. */
 export type BoxData = {
   name: string;
   /**
    * `shared`: a key and value head that serves several heads, a box of its own. `attention`:
-   * the output of all heads of a block, where that is one source.
+   * the output of all heads of a block, where that is one source. `mid`, `post`: the residual
+   * stream behind attention and behind the block, where streams are nodes.
    */
   kind: Kind;
   /** That of the first and of the last block for `Resid Start` and `Resid End`. */
@@ -20,13 +21,19 @@ export type BoxData = {
 
 export type Port = "" | "Q" | "K" | "V";
 
+/** Sources that a destination helps to compute. */
+export type FeedData = {
+  sources: [number, number];
+  /** Whether attention carries what the destination reads to other positions. */
+  moves: boolean;
+};
+
 /** Where edges end. */
 export type DestinationData = {
   name: string;
   box: number;
   port: Port;
-  /** The sources that it helps to compute. */
-  feeds: [number, number];
+  feeds: FeedData[];
 };
 
 /** The destinations that share one tensor of scores, `[positions, rows, sources]`. */
@@ -34,9 +41,8 @@ export type ModuleData = {
   /** Its first destination. */
   first: number;
   rows: number;
-  sources: number;
-  /** Whether attention carries what they read to other positions. */
-  moves: boolean;
+  /** The sources that they read. */
+  sources: [number, number];
 };
 
 /** The structure. The flat vector of all edges goes through the modules in their order. */
@@ -44,6 +50,8 @@ export type GraphData = {
   boxes: BoxData[];
   /** The box of each source, in writing order. */
   sources: number[];
+  /** The sources that are computed from the prompt without passing a destination. */
+  inputs: [number, number];
   destinations: DestinationData[];
   modules: ModuleData[];
   /** A label for each token position, where each has its own edges. */
@@ -55,12 +63,41 @@ export type GraphData = {
   official: number[] | null;
 };
 
+/** What was measured last. */
+export type MeasuredData = {
+  /** Of which circuit: its size by the slider, and the switches, between spaces. */
+  key: string;
+  metric: string;
+  /** What the circuit in view loses; `None`: not measured yet. */
+  circuit: number | null;
+  /** What that of the slider loses, without the switches. */
+  unedited: number | null;
+  /** The edge that was asked for; empty: none. */
+  edge: string;
+  /** What the circuit loses with that edge switched as well. */
+  other: number | null;
+  /** Why nothing is measured; empty: it is, or will be. */
+  note: string;
+};
+
+/** A group as the browser has it. */
+export type GroupData = {
+  name: string;
+  /** By their names: `A9.6` also where each token position has its own. */
+  nodes: string[];
+  note: string;
+};
+
+/** A circuit that is kept under a name. */
+export type KeptData = {
+  name: string;
+  /** `None`: these are scores, from which circuits of all sizes are cut. */
+  edges: number | null;
+};
+
 /** The traits of the Python `CircuitView`. */
 export type CircuitTraits = {
-  /** Empty where there is no picture. */
   graph: GraphData;
-  /** Why there is none. */
-  no_picture: string;
   /**
    * A 32-bit float for every edge in flat order; empty: there are none yet. A notebook that was
    * saved without them has nothing here.
@@ -82,9 +119,57 @@ export type CircuitTraits = {
   n_edges: number | null;
   /** Leave out what lies on no path from the input to the output, instead of fading it. */
   only_paths: boolean;
-  /** Show hits, misses and extras, where a known circuit is given. */
-  compare: boolean;
+  /**
+   * With which of `comparable` the circuit is compared: what both have, and what one of them
+   * has. Empty: with none.
+   */
+  compare: string;
+  /** The known circuit, those in `circuits`, and finished runs, by name. */
+  comparable: string[];
+  /** Scores of the circuit that is compared with, as in `scores`; empty: it is the known one. */
+  other: DataView | null;
+  /** Edges of that circuit; `None`: as many as the picture has. */
+  other_size: number | null;
   search: string;
-  /** The node whose edges stay in view, such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3). */
+  /**
+   * What stays in view: a node such as `A9.6`, `A9.6.Q` or `3:A9.6` (at position 3), or an edge
+   * such as `A9.6->Resid End`.
+   */
   pinned: string;
+  /**
+   * What is switched by hand, in order: `-A9.6`, off, `+A9.6->Resid End`, on, or `=A9.6`, as the
+   * scores have it.
+   */
+  switches: string[];
+  /** Switches that were taken back; the last of them is made again first. */
+  undone: string[];
+  /** The edge of which a person wants to know what switching it alone does. */
+  asked: string;
+  measured: MeasuredData;
+  /** Nodes that a person gathered under a name; `node_groups` in code. */
+  groups: GroupData[];
+  /** The circuits in `circuits`. */
+  kept: KeptData[];
+};
+
+/** The traits of a new widget, but for those that it is given. */
+export const CIRCUIT_DEFAULTS: Partial<CircuitTraits> = {
+  scores: null,
+  frequencies: null,
+  training_edges: null,
+  auroc: null,
+  n_edges: null,
+  only_paths: true,
+  compare: "",
+  comparable: [],
+  other: null,
+  other_size: null,
+  search: "",
+  pinned: "",
+  switches: [],
+  undone: [],
+  asked: "",
+  measured: { "key": "", "metric": "", "circuit": null, "unedited": null, "edge": "", "other": null, "note": "No prompts to measure on: give CircuitView a dataloader." },
+  groups: [],
+  kept: [],
 };

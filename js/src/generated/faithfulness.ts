@@ -31,3 +31,14 @@ export type FaithfulnessTraits = {
   /** Whether the present scores can be measured; `never`: there is no button. */
   measure: "never" | "later" | "now";
 };
+
+/** The traits of a new widget, but for those that it is given. */
+export const FAITHFULNESS_DEFAULTS: Partial<FaithfulnessTraits> = {
+  curves: [],
+  metric: "",
+  most: 0,
+  n_edges: null,
+  training_edges: null,
+  note: "",
+  measure: "never",
+};

@@ -16,7 +16,9 @@ export const RAISED = 0.48;
 
 export const LINE_STEP = 0.72;
 
-export const LINES = ["shared", "head", "attention"] as const;
+export const LINES = ["shared", "head", "attention", "mid"] as const;
+
+export const KINDS_IN_COLUMNS = ["shared", "head", "attention"] as const;
 
 export const PULL = 0.42;
 
@@ -38,6 +40,10 @@ export const THICK = 3.4;
 
 export const MISS_WIDTH = 1.8;
 
+export const ARROW_LENGTH = 6;
+
+export const ARROW_WIDTH = 2.2;
+
 export const PORT_DASHES = { "": [], "Q": [7, 4], "K": [2, 3], "V": [] } as const;
 
 export const VERDICT_DASHES = { "hit": [], "miss": [8, 5], "extra": [2, 3.5] } as const;
@@ -45,3 +51,15 @@ export const VERDICT_DASHES = { "hit": [], "miss": [8, 5], "extra": [2, 3.5] } a
 export const DEFAULT_SIZE = 50;
 
 export const VERDICT_LABELS = { "hit": "Hits: known and in the circuit", "miss": "Misses: known, not in the circuit", "extra": "Extras: in the circuit, not known" } as const;
+
+export const KNOWN = "Known circuit" as const;
+
+export const GROUP_COLOURS = ["#8e5bbf", "#2a9d8f", "#d1495b", "#b8860b", "#3a7ca5", "#937341"] as const;
+
+export const GROUP_DASHES = ["solid", "dashed", "dotted"] as const;
+
+export const GROUP_PADDING = 4;
+
+export const LONGEST_NAME = 80;
+
+export const LONGEST_NOTE = 2000;

@@ -7,6 +7,11 @@ const NO_KERNEL =
   "No kernel is behind this widget: it shows its last state, and no variable holds its scores. " +
   "Run its cell to work with it.";
 
+/** Whether a kernel is behind the view that `element` is in. */
+export function hasKernel(element: Element): boolean {
+  return element.closest(`.${DISCONNECTED}`) === null;
+}
+
 /**
  * Makes `root` read-only for as long as the view in `el` has no kernel: in a saved notebook that
  * was opened again, or after the kernel ended. `notice`: what to say about it; empty: nothing.

@@ -29,6 +29,7 @@ const SPEC: TraceSpec = {
   stroke_width: 2,
   stepped: false,
   marker: false,
+  smooths: true,
   marks: ["IPY_MODEL_loss", "IPY_MODEL_loss_smooth"],
 };
 
@@ -38,12 +39,14 @@ export const EDGES: TraceSpec = {
   label: "Edges",
   axis: "right",
   stepped: true,
+  smooths: false,
   marks: ["IPY_MODEL_edges"],
 };
 export const HARD: TraceSpec = {
   ...SPEC,
   label: "Hard circuit",
   marker: true,
+  smooths: false,
   marks: ["IPY_MODEL_hard"],
 };
 export const OLD_LOSS: TraceSpec = {

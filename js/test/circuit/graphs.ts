@@ -3,6 +3,7 @@ import { readGraph, type Graph } from "../../src/circuit/graph";
 import type {
   BoxData,
   DestinationData,
+  GroupData,
   GraphData,
   ModuleData,
   Port,
@@ -35,6 +36,25 @@ export interface LayoutCase {
 
 export const LAYOUT_CASES = cases.layouts as unknown as LayoutCase[];
 
+/** Circuits before and after some switches; Python is tested with the same. */
+export const SWITCH_CASES = cases.switches as unknown as {
+  name: string;
+  model: Shape;
+  circuit: string[];
+  switches: string[];
+  result: string[];
+}[];
+
+/** Where the saved picture has the outlines of groups. */
+export const OUTLINE_CASES = cases.outlines as unknown as {
+  name: string;
+  model: Shape;
+  width: number;
+  shown: string[] | null;
+  groups: GroupData[];
+  outlines: [number, number, number, number, number, boolean][];
+}[];
+
 /** The graph of a layout case: a plain one by its shape, or that of a path case. */
 export function graphOf({ model }: LayoutCase): Graph {
   if (!("case" in model)) return readGraph(plainModel(model));
@@ -59,8 +79,8 @@ export function plainModel(shape: Shape): GraphData {
   const sources = [0];
   const destinations: DestinationData[] = [];
   const modules: ModuleData[] = [];
-  const addModule = (rows: DestinationData[], moves: boolean, nSources: number): void => {
-    modules.push({ first: destinations.length, rows: rows.length, sources: nSources, moves });
+  const addModule = (rows: DestinationData[], nSources: number): void => {
+    modules.push({ first: destinations.length, rows: rows.length, sources: [0, nSources] });
     destinations.push(...rows);
   };
   let layer = 0;
@@ -77,30 +97,33 @@ export function plainModel(shape: Shape): GraphData {
         name: `A${block}.${head}.${port}`,
         box: firstBox + head,
         port,
-        feeds: [before + head, before + head + 1],
+        feeds: [{ sources: [before + head, before + head + 1], moves: port !== "Q" }],
       }));
-      addModule(rows, port !== "Q", before);
+      addModule(rows, before);
     }
     if (!mlp) continue;
     if (!parallel) layer += 1;
     boxes.push({ name: `MLP ${block}`, kind: "mlp", block, head: null, layer });
     const self = sources.length;
     addModule(
-      [{ name: `MLP ${block}`, box: boxes.length - 1, port: "", feeds: [self, self + 1] }],
-      false,
+      [
+        {
+          name: `MLP ${block}`,
+          box: boxes.length - 1,
+          port: "",
+          feeds: [{ sources: [self, self + 1], moves: false }],
+        },
+      ],
       parallel ? before : self,
     );
     sources.push(boxes.length - 1);
   }
   boxes.push({ name: "Resid End", kind: "end", block: blocks - 1, head: null, layer: layer + 1 });
-  addModule(
-    [{ name: "Resid End", box: boxes.length - 1, port: "", feeds: [0, 0] }],
-    false,
-    sources.length,
-  );
+  addModule([{ name: "Resid End", box: boxes.length - 1, port: "", feeds: [] }], sources.length);
   return {
     boxes,
     sources,
+    inputs: [0, 1],
     destinations,
     modules,
     positions,

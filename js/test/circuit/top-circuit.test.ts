@@ -15,7 +15,7 @@ const NAMES = ["Resid Start->A0.0.V", "A0.0->Resid End", "A0.1->MLP 0"];
 
 describe("a circuit", () => {
   const graph = readGraph(plainModel({ blocks: 1, heads: 2 }));
-  const circuit = topCircuit(graph, ordered(graph, NAMES), 3);
+  const circuit = topCircuit(graph, ordered(graph, NAMES), 3, null);
 
   it("counts the edges of each node, and which lie on a path", () => {
     expect(circuit.degree[spotNamed(graph, "A0.0")]).toBe(2);
@@ -27,14 +27,14 @@ describe("a circuit", () => {
   });
 
   it("has no verdicts where no circuit is known", () => {
-    expect(verdictOn(graph, circuit, edgeNamed(graph, NAMES[0] ?? ""))).toBeNull();
+    expect(verdictOn(circuit, edgeNamed(graph, NAMES[0] ?? ""))).toBeNull();
     expect(circuit.misses).toHaveLength(0);
   });
 
   it("can be empty and can be the whole model", () => {
     const order = ordered(graph, []);
-    expect(topCircuit(graph, order, 0)).toMatchObject({ nCarrying: 0, nAlive: 0 });
-    expect(topCircuit(graph, order, graph.nEdges)).toMatchObject({
+    expect(topCircuit(graph, order, 0, null)).toMatchObject({ nCarrying: 0, nAlive: 0 });
+    expect(topCircuit(graph, order, graph.nEdges, null)).toMatchObject({
       nCarrying: graph.nEdges,
       nAlive: graph.nSpots,
     });
@@ -45,14 +45,14 @@ describe("beside a known circuit", () => {
   const plain = readGraph(plainModel({ blocks: 1, heads: 2 }));
   const official = ["A0.0->Resid End", "MLP 0->Resid End"].map((name) => edgeNamed(plain, name));
   const graph = readGraph({ ...plain.data, official });
-  const circuit = topCircuit(graph, ordered(graph, NAMES), 3);
+  const circuit = topCircuit(graph, ordered(graph, NAMES), 3, graph.official);
 
   it.each([
     ["A0.0->Resid End", "hit"],
     ["MLP 0->Resid End", "miss"],
     ["Resid Start->A0.0.V", "extra"],
   ])("%s is a %s", (name, verdict) => {
-    expect(verdictOn(graph, circuit, edgeNamed(graph, name))).toBe(verdict);
+    expect(verdictOn(circuit, edgeNamed(graph, name))).toBe(verdict);
   });
 
   it("hits and misses are counted, and the nodes of misses marked", () => {
@@ -71,16 +71,16 @@ describe("between token positions", () => {
     const graph = readGraph(plainModel(shape));
     const head = spotNamed(graph, "A0.0");
     const nBoxes = graph.data.boxes.length;
-    const circuit = topCircuit(graph, ordered(graph, names), 2);
+    const circuit = topCircuit(graph, ordered(graph, names), 2, null);
     expect(circuit.moves).toEqual([[head, 2 * nBoxes + head]]);
   });
 
   it("attention carries nothing back, unless it looks both ways", () => {
     const back = ["2:Resid Start->A0.0.V", "0:A0.0->Resid End"];
     const causal = readGraph(plainModel(shape));
-    expect(topCircuit(causal, ordered(causal, back), 2).moves).toEqual([]);
+    expect(topCircuit(causal, ordered(causal, back), 2, null).moves).toEqual([]);
     const both = readGraph({ ...plainModel(shape), causal: false });
-    expect(topCircuit(both, ordered(both, back), 2).moves).toHaveLength(1);
+    expect(topCircuit(both, ordered(both, back), 2, null).moves).toHaveLength(1);
   });
 });
 

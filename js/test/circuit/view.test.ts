@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { GraphData } from "../../src/circuit/model";
+import { KNOWN } from "../../src/generated/measures";
 import { edgeNamed, plainModel, readGraph } from "./graphs";
 import {
   enter,
@@ -15,10 +15,27 @@ import {
   SMALL,
   strokes,
   tidyPage,
+  type View,
 } from "./setup";
 
 beforeEach(preparePage);
 afterEach(tidyPage);
+
+/** Chooses a circuit to compare with. */
+function choose(view: View, name: string): void {
+  const select = view.el.querySelector("select");
+  if (!select) throw new Error("There is no choice.");
+  select.value = name;
+  select.dispatchEvent(new Event("change"));
+  settle();
+}
+
+/** The entry of the legend that begins with a word. */
+function key(view: View, word: string): HTMLElement | undefined {
+  return [...view.el.querySelectorAll<HTMLElement>(".spc-key")].find(({ textContent }) =>
+    textContent.startsWith(word),
+  );
+}
 
 const CIRCUIT = ["Resid Start->A0.0.V", "A0.0->A1.1.Q", "A1.1->Resid End", "A0.1->MLP 1"];
 const scores = scoresOf(SMALL, CIRCUIT);
@@ -31,16 +48,6 @@ describe("the circuit view", () => {
     const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
     expect(ids.length).toBeGreaterThan(0);
     expect(new Set(ids).size).toBe(ids.length);
-  });
-
-  it("says why there is no picture, and draws none", () => {
-    const view = openCircuit({ graph: {} as GraphData, no_picture: "No picture: no heads." });
-    expect(view.text('[role="region"]')).toBe("No picture: no heads.");
-    view.model.set("scores", scores);
-    settle();
-    expect(view.nodes()).toEqual([]);
-    view.close();
-    expect(view.el.childElementCount).toBe(0);
   });
 
   it("names every node with what the circuit means for it", () => {
@@ -349,7 +356,7 @@ describe("with the frequencies of edges", () => {
   it("colours edges by them, says so in the legend, and draws the same circuit", () => {
     const view = openCircuit({ scores, n_edges: 3 });
     const thickest = Math.max(...widths());
-    expect(view.text(".spc-legend")).toContain("Score04.00");
+    expect(view.text(".spc-legend")).toContain("Score2.004.00");
     const before = view.nodes();
     strokes.length = 0;
     view.model.set("frequencies", frequencies);
@@ -361,7 +368,7 @@ describe("with the frequencies of edges", () => {
     expect(Math.max(...widths())).toBe(thickest);
     view.model.set("frequencies", null);
     settle();
-    expect(view.text(".spc-legend")).toContain("Score04.00");
+    expect(view.text(".spc-legend")).toContain("Score2.004.00");
   });
 
   it("lists them in the table", () => {
@@ -381,9 +388,10 @@ describe("beside a known circuit", () => {
   const plain = readGraph(SMALL);
   const official = ["A1.1->Resid End", "MLP 0->Resid End"].map((name) => edgeNamed(plain, name));
   const graph = { ...SMALL, official };
+  const known = { graph, scores, n_edges: 4, compare: KNOWN, comparable: [KNOWN] };
 
   it("hits, misses and extras have their own dashes, and are counted", () => {
-    const view = openCircuit({ graph, scores, n_edges: 4, auroc: 0.98765 });
+    const view = openCircuit({ ...known, auroc: 0.98765 });
     const front = strokes.filter(({ canvas, lines }) => canvas.includes("front") && lines > 0);
     expect(new Set(front.map(({ dash }) => dash.join(" "))).size).toBe(3);
     const legend = view.text(".spc-legend");
@@ -399,30 +407,68 @@ describe("beside a known circuit", () => {
   });
 
   it("lists misses among the edges of a node", () => {
-    const view = openCircuit({ graph, scores, n_edges: 4, pinned: "Resid End" });
+    const view = openCircuit({ ...known, pinned: "Resid End" });
     expect(view.text(".spc-lists")).toBe("Reads (2)A1.1hit2.00MLP 0miss0");
   });
 
   it("keeps the nodes of misses when others are dropped", () => {
-    const view = openCircuit({ graph, scores, n_edges: 4, only_paths: true });
+    const view = openCircuit({ ...known, only_paths: true });
     expect(view.node("MLP 0").dataset.state).toBe("missed");
   });
 
   it("can be switched off", () => {
-    const view = openCircuit({ graph, scores, n_edges: 4 });
-    view.control("Compare with the known circuit").click();
-    settle();
-    expect(view.model.get("compare")).toBe(false);
-    const hit = [...view.el.querySelectorAll<HTMLElement>(".spc-key")].find((key) =>
-      key.textContent.includes("Hits"),
-    );
-    expect(hit?.hidden).toBe(true);
+    const view = openCircuit(known);
+    choose(view, "");
+    expect(view.model.get("compare")).toBe("");
+    expect(key(view, "Hits")?.hidden).toBe(true);
   });
 
-  it("has no switch where no circuit is known", () => {
+  it("has no choice where there is nothing to compare with", () => {
     const view = openCircuit({ scores });
-    const label = view.control("Compare with the known circuit").closest("label");
-    expect(label?.hidden).toBe(true);
+    expect(view.control("Compare with").closest<HTMLElement>(".spc-switch")?.hidden).toBe(true);
+  });
+});
+
+describe("beside another circuit", () => {
+  const plain = readGraph(SMALL);
+  const other = new Float32Array(plain.nEdges);
+  for (const name of ["A1.1->Resid End", "MLP 0->Resid End"]) other[edgeNamed(plain, name)] = 1;
+  const traits = {
+    scores,
+    n_edges: 4,
+    compare: "seed 2",
+    comparable: ["seed 2", "Run 1"],
+    other: new DataView(other.buffer),
+  };
+
+  it("shows what both have and what one of them has, by dashes and by counts", () => {
+    const view = openCircuit({ ...traits, other_size: 2 });
+    const front = strokes.filter(({ canvas, lines }) => canvas.includes("front") && lines > 0);
+    expect(new Set(front.map(({ dash }) => dash.join(" "))).size).toBe(3);
+    expect(key(view, "Hits")?.textContent).toBe("Hits: in both1");
+    expect(key(view, "Misses")?.textContent).toBe("Misses: only in seed 21");
+    expect(key(view, "Extras")?.textContent).toBe("Extras: only here3");
+    expect(view.text(".spc-words")).toContain("1 of the 2 edges of the other circuit are in it.");
+  });
+
+  it("cuts a circuit of the same size from scores, and follows the slider", () => {
+    const same = openCircuit({ ...traits, other: scores });
+    expect(key(same, "Hits")?.textContent).toBe("Hits: in both4");
+    enter(same.control("Number of edges"), "2");
+    settle();
+    expect(key(same, "Hits")?.textContent).toBe("Hits: in both2");
+  });
+
+  it("asks the kernel for another one, at once", () => {
+    const view = openCircuit({ ...traits, other_size: 2 });
+    choose(view, "Run 1");
+    expect(view.model.get("compare")).toBe("Run 1");
+    expect(view.model.save_changes).toHaveBeenCalled();
+    view.el.classList.add("jupyter-widgets-disconnected");
+    view.model.set("n_edges", 3);
+    settle();
+    const barred = [...view.el.querySelectorAll("option")].filter(({ disabled }) => disabled);
+    expect(barred.map(({ value }) => value)).toEqual(["seed 2"]);
   });
 });
 
@@ -462,7 +508,7 @@ describe("the table", () => {
   it("lists misses of their own", () => {
     const plain = readGraph(SMALL);
     const graph = { ...SMALL, official: [edgeNamed(plain, "MLP 0->Resid End")] };
-    const view = openCircuit({ graph, scores, n_edges: 1 });
+    const view = openCircuit({ graph, scores, n_edges: 1, compare: KNOWN, comparable: [KNOWN] });
     open(view);
     expect(cells(view)).toEqual([
       ["Resid Start", "A0.0.V", "4.00", "–", "extra"],

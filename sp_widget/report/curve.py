@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sp_widget.widget.downsample import (
+from sp_widget.report.downsample import (
     MAX_POINTS,
     SMALLEST_BUCKET,
     Floats,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from sp_widget.widget.chart_traces import Trace
+from sp_widget.report.trace import Trace
 
 MAX_ROWS = 30
 """Rows of the table, the first and the last step included."""

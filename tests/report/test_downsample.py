@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sp_widget.widget.curve import Curve, Drawing, Window
-from sp_widget.widget.downsample import MAX_POINTS, bucket_size, buckets_of_points, extremes
+from sp_widget.report.curve import Curve, Drawing, Window
+from sp_widget.report.downsample import MAX_POINTS, bucket_size, buckets_of_points, extremes
 
 
 def noisy(n: int) -> tuple[np.ndarray, np.ndarray]:
