@@ -41,7 +41,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test checks lint types docs test-js test-python test-notebooks test-python-and-notebooks test-browser \
+.PHONY: help setup demo test lint types docs test-js test-python test-notebooks test-python-and-notebooks test-browser \
 	test-install test-legacy audit format build lock clean distclean
 
 help: ## list what can be made
@@ -52,17 +52,16 @@ setup: $(INSTALLED) ## the virtual environment with everything, for work in an e
 demo: $(INSTALLED) ## open JupyterLab on notebooks/01_quickstart.ipynb
 	$(VENV)/bin/sp-widget demo --dir notebooks
 
-# JavaScript is checked while pip installs, which takes a minute of one core.
+# JavaScript is checked while pip installs, which takes a minute of one core, and types while the
+# tests begin.
 test: ## check everything
 	@$(MAKE) $(SIDE_BY_SIDE) $(INSTALLED) test-js
-	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) checks
-	@$(MAKE) --no-print-directory test-python-and-notebooks
+	@$(MAKE) $(SIDE_BY_SIDE) $(SYNC) lint docs
+	@$(MAKE) $(SIDE_BY_SIDE) types test-python-and-notebooks
 	@$(MAKE) --no-print-directory test-browser
 	@echo
 	@echo "sp_widget: every check passed: format, lint, floors, types, JavaScript, documentation,"
 	@echo "Python, notebooks, browser."
-
-checks: types lint docs ## what needs one core each and no model
 
 lint: $(INSTALLED) ## format and lint of the Python code and the notebooks, and the floors
 	$(VENV)/bin/ruff format --check .

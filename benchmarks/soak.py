@@ -22,6 +22,8 @@ from tests.widget.kernel import Kernel, update_of
 
 KEPT_RUNS = 3
 
+LEAST_RUNS = 9
+
 MOST_MESSAGES = 40
 """Of the widget to the browser within any second."""
 
@@ -32,11 +34,6 @@ import psutil
 import sp_widget as sp
 from sp_widget.widget import publisher
 publisher.PATIENCE = 0.1
-task = sp.tasks.load("tiny-ioi")
-config = replace(task.config, epochs={epochs})
-probe = sp.SubnetworkProbingWidget(
-    task.model, task.train_loader, task.test_loader, config=config, threads=1
-)
 process = psutil.Process()
 
 def totals():
@@ -44,11 +41,22 @@ def totals():
     while any(thread.name.startswith("sp-widget") for thread in threading.enumerate()):
         time.sleep(0.02)
     gc.collect()
-    return {{
+    return {
         "threads": threading.active_count(),
         "handles": process.num_fds(),
         "memory": process.memory_info().rss,
-    }}
+    }
+"""
+
+TINY_IOI = """
+task = sp.tasks.load("tiny-ioi")
+probe = sp.SubnetworkProbingWidget(
+    task.model,
+    task.train_loader,
+    task.test_loader,
+    config=replace(task.config, epochs=4),
+    threads=1,
+)
 """
 
 RUN = """
@@ -83,18 +91,22 @@ class Soak:
     """What it was multiplied by."""
 
 
-def soak(seconds: float, epochs: int = 4, least_runs: int = 9) -> Soak:
-    """Train for so long, and so many runs at least, and return what was seen."""
+def soak(seconds: float, make_probe: str = TINY_IOI) -> Soak:
+    """Train for so long, and nine runs at least, and return what was seen.
+
+    `make_probe`: code that leaves a widget in the variable `probe`.
+    """
     kernel = Kernel()
     try:
-        kernel.run(SETUP.format(epochs=epochs))
+        kernel.run(SETUP)
+        kernel.run(make_probe)
         panel = kernel.run("print(probe.panel.model_id)")
         totals: list[dict[str, int]] = []
         taken: list[float] = []
         dates: list[float] = []
         steps = lost = 0
         begin = time.monotonic()
-        while time.monotonic() - begin < seconds or len(totals) < least_runs:
+        while time.monotonic() - begin < seconds or len(totals) < LEAST_RUNS:
             kernel.seen.clear()
             step, loss = json.loads(kernel.run(RUN))
             status: dict[str, Any] = {}

