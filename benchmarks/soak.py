@@ -34,11 +34,17 @@ import psutil
 import sp_widget as sp
 from sp_widget.widget import publisher
 publisher.PATIENCE = 0.1
+# The kernel has sockets for each thread that publishes, and closes them some time after its end.
+iopub = get_ipython().kernel.iopub_thread
+iopub._event_pipe_gc_seconds = 0.1
 process = psutil.Process()
 
 def totals():
     # The threads of the last run are over soon.
-    while any(thread.name.startswith("sp-widget") for thread in threading.enumerate()):
+    while any(
+        thread.name.startswith("sp-widget") or not thread.is_alive()
+        for thread in [*iopub._event_pipes, *threading.enumerate()]
+    ):
         time.sleep(0.02)
     gc.collect()
     return {

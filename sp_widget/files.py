@@ -12,6 +12,17 @@ TEMPORARY = ".sp-widget-*.part"
 """What a process that was killed while it wrote leaves beside the file."""
 
 
+def is_path(value: object) -> bool:
+    """Return whether `value` can be the path of a file. What no name of the system holds is none."""
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write `content` to a file so that it always has either its former content or the new one.
 
@@ -29,9 +40,12 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             os.fsync(file.fileno())
         keep_permissions(path, temporary)
         temporary.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is not None:
+            # That of the temporary file says nothing to a person.
+            error.filename, error.filename2 = str(path), None
         raise
     settle(path.parent)
 

@@ -39,6 +39,7 @@ def src_ablations(
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
     refuse_hooks(model.wrapped_model)
+    model.check_unchanged()
     if ablation_type.mean_over_dataset:
         if not isinstance(sample, PromptDataLoader):
             wanted = f"a PromptDataLoader for {ablation_type.name}"

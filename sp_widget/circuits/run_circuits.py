@@ -58,6 +58,7 @@ def run_circuits(
     flat = [model.graph.flatten(circuit) for circuit in circuits.values()]
     if not circuits:
         return outputs
+    model.check_unchanged()
     masks = torch.stack([on if edge_patch else ~on for on in flat])
     engine = model.engine
 

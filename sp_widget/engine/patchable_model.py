@@ -144,6 +144,10 @@ class PatchableModel:
         kept = self.out_slice[1]
         return kept if isinstance(kept, slice) else slice(kept, None)
 
+    def check_unchanged(self) -> None:
+        """Raise `ModelChangedError` when a module or a weight has changed since this was made."""
+        self.engine.architecture.unchanged.check_numbers()
+
     def sliced(self, logits: Float[Tensor, "batch positions d_vocab"]) -> Tensor:
         """Logits at `out_positions` in the shape of `logits[out_slice]`."""
         return logits[:, 0] if isinstance(self.out_slice[1], int) else logits
@@ -314,7 +318,8 @@ def patch_mode(
     its value in `model.patch_masks`. An edge may be given by its name, `"MLP 1->A2.0.Q"`, which
     stands for all its token positions, or with its position, `"3:MLP 1->A2.0.Q"`.
 
-    Raises `ArgumentError` with the name of a bad argument.
+    Raises `ArgumentError` with the name of a bad argument, and `ModelChangedError` when a weight
+    has changed since the model was made patchable.
     """
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
@@ -327,6 +332,7 @@ def patch_mode(
         raise ArgumentError("patch_src_outs", wanted, shape)
     if not patch_src_outs.dtype.is_floating_point:
         raise ArgumentError("patch_src_outs", wanted, patch_src_outs.dtype)
+    model.check_unchanged()
     before_patch, before_masks = model._patch, model.patch_masks
     if edges is not None:
         masks = torch.zeros(model.n_edges, device=model.device)

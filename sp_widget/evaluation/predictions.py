@@ -155,6 +155,7 @@ def pair_runs(
     """Return the runs of a pair. Raises `ArgumentError` with the name of a bad argument."""
     if not isinstance(model, PatchableModel):
         raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    model.check_unchanged()
     mean = patch_mean(model, ablation_type, dataloader)
     return PairRuns(model, as_pair(model, pair), patch_type, ablation_type, mean)
 

@@ -27,7 +27,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.files import write_atomically
+from sp_widget.files import is_path, write_atomically
 from sp_widget.folder_lock import FolderLock
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.methods.config_text import (
@@ -281,9 +281,9 @@ def steps_of(state: Mapping[str, Any]) -> int:
 
 def folder_of(folder: object) -> Path:
     """Return the path of a folder. Raises `ArgumentError` for what is none."""
-    if not isinstance(folder, str | Path) or not str(folder) or "\0" in str(folder):
+    if not is_path(folder):
         raise ArgumentError("folder", "the path of a folder", folder)
-    path = Path(folder)
+    path = Path(str(folder))
     if exists(path) and not path.is_dir():
         raise ArgumentError("folder", "the path of a folder", str(folder))
     return path

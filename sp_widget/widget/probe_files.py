@@ -14,7 +14,7 @@ from sp_widget.checked_files import read_json
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
-from sp_widget.files import write_atomically
+from sp_widget.files import is_path, write_atomically
 from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.config_text import config_from_json, edges_by_name
 from sp_widget.methods.run_files import (
@@ -83,7 +83,7 @@ class PanelFile:
 
 def is_page(name: str | Path) -> bool:
     """Return whether what a widget is saved to is an HTML page, and no folder."""
-    return str(name).lower().endswith(".html")
+    return is_path(name) and str(name).lower().endswith(".html")
 
 
 def holds_panel(folder: Path) -> bool:

@@ -16,6 +16,9 @@ from sp_widget.circuits.check_model import check_model
 from sp_widget.circuits.run_circuits import run_circuits
 from sp_widget.engine.patchable_model import PatchableModel, patch_mode, patchable_model
 from sp_widget.errors import ArgumentError, ModelChangedError
+from sp_widget.evaluation.node_on_prompt import look_into
+from sp_widget.evaluation.per_prompt import per_prompt
+from sp_widget.evaluation.predictions import predictions
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from tests import model_kinds
@@ -317,12 +320,20 @@ def test_weights_changed_before_a_training_are_refused(
     _trainer(patchable_model(bridge, factorized=factorized)).step()
 
 
-@pytest.mark.parametrize("change", COUNTED)
+@pytest.mark.parametrize("change", [*COUNTED, *UNCOUNTED])
 def test_weights_changed_before_a_circuit_runs_are_refused(change: Callable[[Any], None]) -> None:
     bridge = model_kinds.new_bridge("gpt2")
     model, dataloader = patchable_model(bridge), model_kinds.dataloader()
     patch, scores = src_ablations(model, _tokens()), _trainer(model).prune_scores
+    pair = dataloader.dataset[0]
     change(bridge)
+    for on_prompts in (
+        lambda: predictions(model, pair, scores, 5),
+        lambda: look_into(model, "A0.0", pair, scores, 5),
+        lambda: per_prompt(model, dataloader, scores, 5),
+    ):
+        with pytest.raises(ModelChangedError):
+            on_prompts()
     with pytest.raises(ModelChangedError):
         run_circuits(model, dataloader, [5], scores)
     with pytest.raises(ModelChangedError):

@@ -171,6 +171,9 @@ def test_save_in_the_panel_says_where_or_why_not(
     (tmp_path / "file").write_text("")
     save(probe, str(tmp_path / "file"))
     assert "wanted the path of a folder" in published(probe)["message"]
+    for no_path in ("half a pair \ud800", "a\0b.html"):
+        with pytest.raises(ArgumentError, match="folder: wanted the path of a folder"):
+            probe.save(no_path)
     other = make_probe()
     finish(other)
     other.save(tmp_path / "other")
