@@ -13,7 +13,7 @@ TEMPORARY = ".sp-widget-*.part"
 
 
 def is_path(value: object) -> bool:
-    """Return whether `value` can be the path of a file. What no name of the system holds is none."""
+    """Return whether `value` can be the path of a file: a text that the system can encode."""
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         return False
     try:
