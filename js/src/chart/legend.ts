@@ -1,4 +1,5 @@
 import { h, setText } from "../shared/dom";
+import { svg } from "../shared/svg";
 import { formatCount, formatValue } from "./format";
 import { DASHES } from "./lines";
 import { traceName, type TraceSpec } from "./model";
@@ -89,24 +90,17 @@ function createRow(spec: TraceSpec, hide: (name: string, hidden: boolean) => voi
   };
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-
 function sample(spec: TraceSpec): SVGElement {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 34 10");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", spec.stepped ? "M0 2h17v6h17" : "M0 5h34");
-  path.setAttribute("fill", "none");
-  path.setAttribute("stroke", spec.colour);
-  path.setAttribute("stroke-width", String(spec.stroke_width));
-  path.setAttribute("stroke-dasharray", DASHES[spec.line_style]);
-  svg.append(path);
-  if (spec.marker) {
-    const diamond = document.createElementNS(SVG, "path");
-    diamond.setAttribute("d", "M17 0.5 21 5l-4 4.5L13 5z");
-    diamond.setAttribute("fill", spec.colour);
-    svg.append(diamond);
-  }
-  return svg;
+  return svg(
+    "svg",
+    { viewBox: "0 0 34 10", "aria-hidden": "true" },
+    svg("path", {
+      d: spec.stepped ? "M0 2h17v6h17" : "M0 5h34",
+      fill: "none",
+      stroke: spec.colour,
+      "stroke-width": spec.stroke_width,
+      "stroke-dasharray": DASHES[spec.line_style],
+    }),
+    ...(spec.marker ? [svg("path", { d: "M17 0.5 21 5l-4 4.5L13 5z", fill: spec.colour })] : []),
+  );
 }

@@ -1,5 +1,6 @@
 import { KNOWN, PORT_DASHES, VERDICT_DASHES, VERDICT_LABELS } from "../generated/measures";
 import { h, setText } from "../shared/dom";
+import { svg } from "../shared/svg";
 import type { Verdict } from "./top-circuit";
 import { formatCount, formatScore } from "./format";
 import { CARRYING_DASH, SWITCH_DASHES, type Ramp } from "./strokes";
@@ -138,16 +139,9 @@ function besides(name: string): Record<Verdict, string> {
 
 /** A piece of line as the picture has it. */
 function sample(dash: readonly number[], name: string): SVGElement {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", `spc-sample ${name}`);
-  svg.setAttribute("viewBox", "0 0 34 8");
-  svg.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  line.setAttribute("x1", "1");
-  line.setAttribute("x2", "33");
-  line.setAttribute("y1", "4");
-  line.setAttribute("y2", "4");
-  line.setAttribute("stroke-dasharray", dash.join(" "));
-  svg.append(line);
-  return svg;
+  return svg(
+    "svg",
+    { class: `spc-sample ${name}`, viewBox: "0 0 34 8", "aria-hidden": "true" },
+    svg("line", { x1: 1, x2: 33, y1: 4, y2: 4, "stroke-dasharray": dash.join(" ") }),
+  );
 }

@@ -4,7 +4,7 @@ import type { RenderProps } from "@anywidget/types";
 
 import { createAvailability } from "../shared/availability";
 import { h, setText, uniquePrefix } from "../shared/dom";
-import { followKernel } from "../shared/kernel";
+import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
 import { download } from "./download";
 import { isAnswer, type ExportTraits } from "./model";
@@ -28,7 +28,6 @@ function render({ model, el, signal }: RenderProps<ExportTraits>): void {
     button,
     status,
   );
-  el.append(group);
 
   let requests = 0;
   let pending = "";
@@ -63,12 +62,11 @@ function render({ model, el, signal }: RenderProps<ExportTraits>): void {
     },
     signal,
   );
-  followKernel(el, group, signal, "");
+  mount(el, group, signal, "");
   signal.addEventListener(
     "abort",
     () => {
       model.off("msg:custom", answered);
-      group.remove();
     },
     { once: true },
   );

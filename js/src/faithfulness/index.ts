@@ -4,7 +4,7 @@ import type { RenderProps } from "@anywidget/types";
 
 import { createAvailability } from "../shared/availability";
 import { h, setText } from "../shared/dom";
-import { followKernel } from "../shared/kernel";
+import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
 import { legendOf } from "./legend";
 import type { FaithfulnessTraits } from "./model";
@@ -38,15 +38,7 @@ function render({ model, el, signal }: RenderProps<FaithfulnessTraits>): void {
     ),
     drawn,
   );
-  el.append(root);
-  followKernel(el, root, signal, "");
-  signal.addEventListener(
-    "abort",
-    () => {
-      root.remove();
-    },
-    { once: true },
-  );
+  mount(el, root, signal, "");
 
   observe(
     model,

@@ -1,4 +1,5 @@
 import { h } from "../shared/dom";
+import { svg } from "../shared/svg";
 import type { CurveData } from "./model";
 import { colourOf, dashesOf } from "./scene";
 
@@ -27,15 +28,18 @@ function lower(name: string): string {
   return name === "This run" ? "this run" : name;
 }
 
-function line(colour: string, dashes: string): Element {
-  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  picture.setAttribute("class", "spf-swatch");
-  picture.setAttribute("viewBox", "0 0 28 8");
-  picture.setAttribute("aria-hidden", "true");
-  const stroke = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  const attributes = { x1: "0", x2: "28", y1: "4", y2: "4", stroke: colour, "stroke-width": "2.5" };
-  for (const [name, value] of Object.entries(attributes)) stroke.setAttribute(name, value);
-  if (dashes) stroke.setAttribute("stroke-dasharray", dashes);
-  picture.append(stroke);
-  return picture;
+function line(colour: string, dashes: string): SVGElement {
+  return svg(
+    "svg",
+    { class: "spf-swatch", viewBox: "0 0 28 8", "aria-hidden": "true" },
+    svg("line", {
+      x1: 0,
+      x2: 28,
+      y1: 4,
+      y2: 4,
+      stroke: colour,
+      "stroke-width": 2.5,
+      "stroke-dasharray": dashes,
+    }),
+  );
 }

@@ -2,10 +2,9 @@ import { counted, formatCount } from "../circuit/format";
 import { sizeAfterKey } from "../circuit/scale";
 import { h, setAttribute } from "../shared/dom";
 import { svg, text } from "../shared/svg";
+import { followWidth } from "../shared/width";
 import type { FaithfulnessTraits } from "./model";
 import { HEIGHT, MARGIN, markedSize, sceneOf, sizeAt, type Scene } from "./scene";
-
-const NARROWEST = 160;
 
 export interface Plot {
   element: HTMLElement;
@@ -37,20 +36,13 @@ export function createPlot(choose: (size: number) => void, signal: AbortSignal):
     setAttribute(picture, "height", String(HEIGHT));
     picture.replaceChildren(...drawing(sceneOf(traits, width, formatCount)));
   };
-  const measure = (): void => {
-    const next = Math.max(NARROWEST, Math.floor(element.clientWidth));
-    if (next === width) return;
-    width = next;
-    draw();
-  };
-  const observer = new ResizeObserver(measure);
-  observer.observe(element);
-  signal.addEventListener(
-    "abort",
-    () => {
-      observer.disconnect();
+  const measure = followWidth(
+    element,
+    (next) => {
+      width = next;
+      draw();
     },
-    { once: true },
+    signal,
   );
 
   element.addEventListener("click", (event) => {

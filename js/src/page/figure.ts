@@ -7,8 +7,7 @@ import { readScene, type Scene } from "../chart/scene";
 import { setAttribute, uniquePrefix } from "../shared/dom";
 import { observe } from "../shared/observe";
 import { svg, text } from "../shared/svg";
-
-const NARROWEST = 160;
+import { followWidth } from "../shared/width";
 
 /** A diamond of four pixels around a point. */
 const DIAMOND = "m0-4.5 4.5 4.5-4.5 4.5-4.5-4.5z";
@@ -35,18 +34,18 @@ export function drawFigure(model: ChartModel, place: HTMLElement, signal: AbortS
   const drawSoon = (): void => {
     if (frame === 0 && !signal.aborted) frame = requestAnimationFrame(draw);
   };
-  const sizes = new ResizeObserver(() => {
-    const next = Math.max(NARROWEST, Math.floor(place.clientWidth));
-    if (next === width) return;
-    width = next;
-    drawSoon();
-  });
-  sizes.observe(place);
+  followWidth(
+    place,
+    (next) => {
+      width = next;
+      drawSoon();
+    },
+    signal,
+  );
   observe(model, PICTURED, drawSoon, signal);
   signal.addEventListener(
     "abort",
     () => {
-      sizes.disconnect();
       cancelAnimationFrame(frame);
     },
     { once: true },

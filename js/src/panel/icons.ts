@@ -1,3 +1,4 @@
+import { svg } from "../shared/svg";
 import type { Command } from "./model";
 
 const PLAY = '<path d="M4 2.5v11l9-5.5z"/>';
@@ -15,10 +16,7 @@ const SHAPES: Partial<Record<Command, string>> = {
 
 /** The picture beside a button's name; the name alone says it all, so it is hidden from readers. */
 export function icon(command: Command): SVGElement {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "sp-icon");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  svg.innerHTML = SHAPES[command] ?? "";
-  return svg;
+  const picture = svg("svg", { class: "sp-icon", viewBox: "0 0 16 16", "aria-hidden": "true" });
+  picture.innerHTML = SHAPES[command] ?? "";
+  return picture;
 }

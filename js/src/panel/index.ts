@@ -3,7 +3,7 @@
 import type { RenderProps } from "@anywidget/types";
 
 import { h, setText, uniquePrefix } from "../shared/dom";
-import { followKernel } from "../shared/kernel";
+import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
 import { createCode } from "./code";
 import { createControls } from "./controls";
@@ -119,18 +119,16 @@ function render({ model, el, signal }: RenderProps<PanelTraits>): void {
     ),
     ...tabs.elements,
   );
-  el.append(panel);
   const told = (message: { type?: unknown }): void => {
     if (message.type === "code") code.arrived();
   };
   model.on("msg:custom", told);
-  followKernel(el, panel, signal);
+  mount(el, panel, signal);
   signal.addEventListener(
     "abort",
     () => {
       model.off("msg:custom", told);
       tabs.close();
-      panel.remove();
       documentation.close();
     },
     { once: true },

@@ -1,7 +1,7 @@
 import { setAttribute } from "../shared/dom";
+import { svg, text, title } from "../shared/svg";
 import type { RunData } from "./model";
 
-const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
 const HEIGHT = 170;
 const LEFT = 58;
@@ -34,11 +34,11 @@ export function createScatter(): Scatter {
       );
       element.toggleAttribute("hidden", measured.length === 0);
       const target = measured[0]?.target ?? "";
-      const words = measured.map(
+      const listed = measured.map(
         ({ name, edges, faithfulness }) =>
           `${name}: ${String(edges)} edges, ${target} ${short(faithfulness)}`,
       );
-      setAttribute(element, "aria-label", `${target} against edges. ${words.join("; ")}`);
+      setAttribute(element, "aria-label", `${target} against edges. ${listed.join("; ")}`);
       if (measured.length === 0) return;
       const x = scale(
         measured.map(({ edges }) => edges),
@@ -57,25 +57,22 @@ export function createScatter(): Scatter {
           d: `M${String(LEFT)} ${String(ROOM)}V${String(base)}H${String(WIDTH - ROOM)}`,
         }),
         ...x.ends.map(({ value, place }, index) =>
-          text(short(value), place, base + 13, index === 0 ? "start" : "end"),
+          words(short(value), place, base + 13, index === 0 ? "start" : "end"),
         ),
-        ...y.ends.map(({ value, place }) => text(short(value), LEFT - 4, place + 3, "end")),
-        text("Edges in the circuit", (LEFT + WIDTH) / 2, HEIGHT - 4, "middle"),
-        text(target, LEFT + 4, ROOM + 2, "start"),
+        ...y.ends.map(({ value, place }) => words(short(value), LEFT - 4, place + 3, "end")),
+        words("Edges in the circuit", (LEFT + WIDTH) / 2, HEIGHT - 4, "middle"),
+        words(target, LEFT + 4, ROOM + 2, "start"),
         ...measured.map(({ name, edges, faithfulness, colour }) => {
           const [left, top] = [x.place(edges), y.place(faithfulness)];
-          const point = svg("g", {});
-          const words = svg("title", {});
-          words.textContent = `${name}: ${String(edges)} edges, ${short(faithfulness)}`;
-          const dot = svg("circle", { cx: String(left), cy: String(top), r: "4", fill: colour });
           // On the side where there is room.
           const before = left > WIDTH / 2;
-          point.append(
-            words,
-            dot,
-            text(name, left + (before ? -7 : 7), top - 5, before ? "end" : "start"),
+          return svg(
+            "g",
+            {},
+            title(`${name}: ${String(edges)} edges, ${short(faithfulness)}`),
+            svg("circle", { cx: left, cy: top, r: 4, fill: colour }),
+            words(name, left + (before ? -7 : 7), top - 5, before ? "end" : "start"),
           );
-          return point;
         }),
       );
     },
@@ -101,17 +98,6 @@ function short(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toPrecision(3);
 }
 
-function text(content: string, x: number, y: number, anchor: string): SVGElement {
-  const element = svg("text", { x: String(x), y: String(y), "text-anchor": anchor });
-  element.textContent = content;
-  return element;
-}
-
-function svg<K extends keyof SVGElementTagNameMap>(
-  tag: K,
-  attributes: Record<string, string>,
-): SVGElementTagNameMap[K] {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
+function words(content: string, x: number, y: number, anchor: string): SVGElement {
+  return text(content, { x, y, "text-anchor": anchor });
 }

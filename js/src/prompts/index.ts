@@ -3,7 +3,7 @@
 import type { RenderProps } from "@anywidget/types";
 
 import { h, setText, uniquePrefix } from "../shared/dom";
-import { followKernel } from "../shared/kernel";
+import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
 import { createList } from "./list";
 import type { PromptsTraits } from "./model";
@@ -46,15 +46,7 @@ function render({ model, el, signal }: RenderProps<PromptsTraits>): void {
     ),
     node.element,
   );
-  el.append(root);
-  followKernel(el, root, signal, "");
-  signal.addEventListener(
-    "abort",
-    () => {
-      root.remove();
-    },
-    { once: true },
-  );
+  mount(el, root, signal, "");
 
   observe(
     model,

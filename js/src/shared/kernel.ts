@@ -26,7 +26,7 @@ export function followKernel(
   // A disabled fieldset disables every control in it, and leaves all of it readable.
   let frame: HTMLFieldSetElement | null = null;
   const look = (): void => {
-    const disconnected = el.closest(`.${DISCONNECTED}`) !== null;
+    const disconnected = !hasKernel(el);
     if (disconnected && !frame) {
       frame = h("fieldset", { class: "sp-read-only", disabled: true, role: "none" });
       frame.append(...root.childNodes);

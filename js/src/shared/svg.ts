@@ -18,3 +18,10 @@ export function text(words: string, attributes: Record<string, string | number>)
   element.textContent = words;
   return element;
 }
+
+/** What a reader of the picture hears, and what stands beside the pointer. */
+export function title(words: string): SVGTitleElement {
+  const element = svg("title", {});
+  element.textContent = words;
+  return element;
+}

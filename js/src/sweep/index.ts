@@ -3,7 +3,7 @@
 import type { RenderProps } from "@anywidget/types";
 
 import { h, setText } from "../shared/dom";
-import { followKernel } from "../shared/kernel";
+import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
 import type { SweepTraits } from "./model";
 import { createPlot } from "./plot";
@@ -33,15 +33,7 @@ function render({ model, el, signal }: RenderProps<SweepTraits>): void {
     table.element,
     detail,
   );
-  el.append(root);
-  followKernel(el, root, signal, "");
-  signal.addEventListener(
-    "abort",
-    () => {
-      root.remove();
-    },
-    { once: true },
-  );
+  mount(el, root, signal, "");
 
   observe(
     model,

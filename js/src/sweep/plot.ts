@@ -1,10 +1,9 @@
 import { counted, formatCount, formatScore } from "../circuit/format";
 import { HEIGHT, MARGIN, niceTicks, placeOf, sizeTicks } from "../faithfulness/scene";
 import { h, setAttribute } from "../shared/dom";
+import { svg, text, title } from "../shared/svg";
+import { followWidth } from "../shared/width";
 import type { SweepRow } from "./model";
-
-const SVG = "http://www.w3.org/2000/svg";
-const NARROWEST = 160;
 
 export interface Plot {
   element: HTMLElement;
@@ -34,20 +33,13 @@ export function createPlot(choose: (name: string) => void, signal: AbortSignal):
     setAttribute(picture, "aria-label", inWords(dots));
     picture.replaceChildren(...drawing(dots, shown.chosen, width, choose));
   };
-  const measure = (): void => {
-    const next = Math.max(NARROWEST, Math.floor(element.clientWidth));
-    if (next === width) return;
-    width = next;
-    draw();
-  };
-  const observer = new ResizeObserver(measure);
-  observer.observe(element);
-  signal.addEventListener(
-    "abort",
-    () => {
-      observer.disconnect();
+  const measure = followWidth(
+    element,
+    (next) => {
+      width = next;
+      draw();
     },
-    { once: true },
+    signal,
   );
   return {
     element,
@@ -130,28 +122,13 @@ function drawing(
         cy: y(value),
         r: row.name === chosen ? 7 : 5,
       });
-      const words = svg("title", {});
-      words.textContent = `${row.fields.join(", ")}: ${counted(edges, "edge")}, ${formatScore(value)}`;
-      dot.append(words);
+      dot.append(
+        title(`${row.fields.join(", ")}: ${counted(edges, "edge")}, ${formatScore(value)}`),
+      );
       dot.addEventListener("click", () => {
         choose(row.name);
       });
       return dot;
     }),
   ];
-}
-
-function svg<K extends keyof SVGElementTagNameMap>(
-  tag: K,
-  attributes: Record<string, string | number>,
-): SVGElementTagNameMap[K] {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
-
-function text(words: string, attributes: Record<string, string | number>): SVGTextElement {
-  const element = svg("text", attributes);
-  element.textContent = words;
-  return element;
 }
