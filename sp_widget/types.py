@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 BatchKey: TypeAlias = int
 """A unique key of a `PromptPairBatch` within its dataloader."""
@@ -48,6 +50,15 @@ CircuitOutputs: TypeAlias = dict[int, BatchOutputs]
 """Number of edges in the circuit to the outputs of that circuit."""
 
 
+Side: TypeAlias = Literal["clean", "corrupt"]
+"""One of the two prompts of a pair."""
+
+
+def other_side(side: Side) -> Side:
+    """Return the other prompt of the pair."""
+    return "corrupt" if side == "clean" else "clean"
+
+
 class PatchType(Enum):
     """Whether to patch the edges in the circuit or the complement of the circuit."""
 
@@ -59,6 +70,15 @@ class PatchType(Enum):
 
     def __str__(self) -> str:
         return self.name.replace("_", " ").title()
+
+    @property
+    def run_side(self) -> Side:
+        """The prompt that runs through the model; patch activations come from the other one."""
+        return "clean" if self is PatchType.TREE_PATCH else "corrupt"
+
+    def patched(self, circuits: Bool[Tensor, "*n edges"]) -> Bool[Tensor, "*n edges"]:
+        """Return which edges are patched when a circuit is run."""
+        return ~circuits if self is PatchType.TREE_PATCH else circuits
 
 
 class AblationType(Enum):

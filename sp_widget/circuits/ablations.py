@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -13,9 +13,7 @@ from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.models.own_copy import refuse_hooks
-from sp_widget.types import AblationType
-
-Side = Literal["clean", "corrupt"]
+from sp_widget.types import AblationType, Side
 
 
 def src_ablations(

@@ -73,7 +73,7 @@ def check_model(model: PatchableModel, dataloader: PromptDataLoader) -> ModelChe
     check_model_and_prompts(model, dataloader)
     batch = next(iter(dataloader))
     engine, architecture = model.engine, model.engine.architecture
-    architecture.unchanged.check_numbers()
+    model.check_unchanged()
     with torch.no_grad():
         corrupt, corrupt_logits = architecture.run_inputs(*prompts(batch, "corrupt"))
         clean, clean_logits = architecture.run_inputs(*prompts(batch, "clean"))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, prompts
+from sp_widget.circuits.ablations import ablate_batch, dataset_mean, prompts
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.circuits.patch_cache import CacheMode, choose_mode, patch_bytes, store
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.engine.protocol import Patch
 from sp_widget.models.architecture import RunInputs
-from sp_widget.types import AblationType
+from sp_widget.types import AblationType, Side, other_side
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def prepare_batches(
     Raises `ModelChangedError` when any weight has changed since the model was made patchable.
     """
     architecture = model.engine.architecture
-    architecture.unchanged.check_numbers()
-    patch_side: Side = "corrupt" if run_side == "clean" else "clean"
+    model.check_unchanged()
+    patch_side = other_side(run_side)
     mean = None
     if ablation_type.mean_over_dataset:
         mean = model.engine.patch(dataset_mean(model, dataloader, ablation_type))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean, prompts
+from sp_widget.circuits.ablations import ablate_batch, dataset_mean, prompts
 from sp_widget.circuits.arguments import (
     check_counts,
     check_model_and_prompts,
@@ -20,7 +20,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.engine.protocol import Patch
 from sp_widget.errors import ArgumentError
 from sp_widget.models.architecture import RunInputs
-from sp_widget.types import AblationType, CircuitOutputs, PatchType
+from sp_widget.types import AblationType, CircuitOutputs, PatchType, other_side
 
 
 @torch.no_grad()
@@ -50,16 +50,15 @@ def run_circuits(
         raise ArgumentError("patch_type", "a member of PatchType", patch_type)
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
-    edge_patch = patch_type is PatchType.EDGE_PATCH
-    run_side: Side = "corrupt" if edge_patch else "clean"
-    patch_side: Side = "clean" if edge_patch else "corrupt"
+    run_side = patch_type.run_side
+    patch_side = other_side(run_side)
     circuits = {n: top_edges(prune_scores, n) for n in counts}
     outputs: CircuitOutputs = {n: {} for n in circuits}
     flat = [model.graph.flatten(circuit) for circuit in circuits.values()]
     if not circuits:
         return outputs
     model.check_unchanged()
-    masks = torch.stack([on if edge_patch else ~on for on in flat])
+    masks = patch_type.patched(torch.stack(flat))
     engine = model.engine
 
     mean = None

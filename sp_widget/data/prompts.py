@@ -243,9 +243,14 @@ class PromptDataLoader(DataLoader[PromptPair]):
         for index, pairs in enumerate(super().__iter__()):
             yield _collate(pairs, index, self.prefix)
 
+    @property
+    def n_prompts(self) -> int:
+        """Prompts of one pass, before `drop_last` leaves any out."""
+        return len(self.sampler)  # type: ignore[arg-type]
+
     def __repr__(self) -> str:
         return (
-            f"PromptDataLoader({len(self.sampler)} prompts in {len(self)} batches "  # type: ignore[arg-type]
+            f"PromptDataLoader({self.n_prompts} prompts in {len(self)} batches "
             f"of up to {self.batch_size})"
         )
 

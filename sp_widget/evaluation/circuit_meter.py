@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.metrics import METRICS, Metric, in_full_precision
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
@@ -86,19 +85,17 @@ class CircuitMeter:
         return value
 
     def _masks(self, circuits: Bool[Tensor, "n edges"]) -> Bool[Tensor, "n edges"]:
-        masks = ~circuits if self._patch_type is PatchType.TREE_PATCH else circuits
-        return masks.to(self._model.device)
+        return self._patch_type.patched(circuits).to(self._model.device)
 
     def _prepared(self) -> Sequence[PreparedBatch]:
         if not self._batches:
-            side: Side = "clean" if self._patch_type is PatchType.TREE_PATCH else "corrupt"
             n_batches = -(-self._n_prompts // (self._dataloader.batch_size or 1))
             self._batches = list(
                 islice(
                     prepare_batches(
                         self._model,
                         self._dataloader,
-                        run_side=side,
+                        run_side=self._patch_type.run_side,
                         ablation_type=self._ablation_type,
                     ),
                     n_batches,

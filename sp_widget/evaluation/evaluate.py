@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.arguments import check_counts, check_model_and_prompts, check_scores
 from sp_widget.circuits.metrics import METRICS, Metric
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
@@ -178,7 +177,7 @@ class EvaluationInParts:
         self._wanted = _plan(
             self.sizes, n_edges, complement, random, within_layers, "logit_diff" in self.metrics
         )
-        all_prompts = len(self.dataloader.sampler)  # type: ignore[arg-type]
+        all_prompts = self.dataloader.n_prompts
         self._n_prompts = all_prompts if n_prompts is None else min(n_prompts, all_prompts)
         flat = self.model.graph.flatten(dict(scores))
         self._place, self._signed_place = _places(flat.abs()), _places(flat)
@@ -207,12 +206,14 @@ class EvaluationInParts:
 
     def parts(self) -> Iterator[int]:
         """Measure some circuits on all prompts, yield how many, and so on until all are done."""
-        run_side: Side = "clean" if self.patch_type is PatchType.TREE_PATCH else "corrupt"
         for ablation in self.ablations:
             batches = []
             n_prompts = 0
             for batch in prepare_batches(
-                self.model, self.dataloader, run_side=run_side, ablation_type=ablation
+                self.model,
+                self.dataloader,
+                run_side=self.patch_type.run_side,
+                ablation_type=ablation,
             ):
                 batches.append(batch)
                 n_prompts += len(batch.batch.clean)

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.data.token_text import token_text
@@ -22,7 +21,7 @@ from sp_widget.evaluation.predictions import TOP, pair_runs
 from sp_widget.evaluation.prompt_pair import AnyPair, PairRuns
 from sp_widget.evaluation.prompt_scores import Circuit, any_circuit_of
 from sp_widget.evaluation.result_table import html_table, text_table
-from sp_widget.types import AblationType, PatchType
+from sp_widget.types import AblationType, PatchType, Side
 
 if TYPE_CHECKING:
     from pandas import DataFrame

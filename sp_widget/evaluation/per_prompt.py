@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.metrics import in_full_precision, log_probabilities
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
@@ -156,9 +155,12 @@ def per_prompt(
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
     circuit = any_circuit_of(model, prune_scores, n_edges, "prune_scores")
-    run_side: Side = "clean" if patch_type is PatchType.TREE_PATCH else "corrupt"
     batches = prepare_batches(
-        model, dataloader, run_side=run_side, ablation_type=ablation_type, cache="recompute"
+        model,
+        dataloader,
+        run_side=patch_type.run_side,
+        ablation_type=ablation_type,
+        cache="recompute",
     )
     losses: list[float] = []
     described: list[PromptDescription] = []
@@ -176,8 +178,7 @@ def prompt_losses(
     patch_type: PatchType,
 ) -> list[float]:
     """Return what a circuit loses on each prompt of a batch."""
-    patched = ~circuit if patch_type is PatchType.TREE_PATCH else circuit
-    masks = patched.to(model.device).unsqueeze(0)
+    masks = patch_type.patched(circuit).to(model.device).unsqueeze(0)
     (logits,) = run_masks(model, masks, prepared.inputs, prepared.patch())
     logits, answers = in_full_precision(logits), prepared.batch.answers
     losses: Float[Tensor, "batch *positions"]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side, ablate_batch, dataset_mean
+from sp_widget.circuits.ablations import ablate_batch, dataset_mean
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.data.prompt_tokens import bos_token, encode, is_unknown, model_limits
@@ -19,7 +19,7 @@ from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.engine.protocol import ObservedBlock
 from sp_widget.errors import ArgumentError
 from sp_widget.models.own_copy import refuse_hooks
-from sp_widget.types import AblationType, PatchType
+from sp_widget.types import AblationType, PatchType, Side, other_side
 
 AnyPair: TypeAlias = PromptPair | tuple[str, str]
 """A prompt pair, such as `dataloader.dataset[0]`; or a clean and a corrupt text."""
@@ -173,8 +173,8 @@ class PairRuns:
             raise ArgumentError("pair", f"a corrupt prompt of shape {shape}", pair.corrupt.shape)
         model.graph.check_prompts(len(pair.clean))
         self.model, self.pair, self.patch_type = model, pair, patch_type
-        self.run_side: Side = "clean" if patch_type is PatchType.TREE_PATCH else "corrupt"
-        patch_side: Side = "corrupt" if self.run_side == "clean" else "clean"
+        self.run_side = patch_type.run_side
+        patch_side = other_side(self.run_side)
         architecture, engine = model.engine.architecture, model.engine
         self._inputs, self._logits = {}, {}
         for side in ("clean", "corrupt"):
@@ -237,7 +237,7 @@ class PairRuns:
         return 0 if mask is None else int((mask == 0).sum())
 
     def _masks(self, circuit: Bool[Tensor, " edges"]) -> Float[Tensor, "1 edges"]:
-        patched = ~circuit if self.patch_type is PatchType.TREE_PATCH else circuit
+        patched = self.patch_type.patched(circuit)
         return patched.to(self.model.device, torch.float32).unsqueeze(0)
 
 

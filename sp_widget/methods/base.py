@@ -22,7 +22,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.metrics import FAITHFULNESS, in_full_precision
 from sp_widget.circuits.patch_cache import CACHE_MODES, CacheMode
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
@@ -44,7 +43,7 @@ from sp_widget.methods.ranking import circuit_size_of
 from sp_widget.methods.record import HardEvaluation, StepRecord, validation_problem
 from sp_widget.methods.run_files import moment_of, read_trainer, save_moment
 from sp_widget.methods.series import EDGES, LOSS, VALIDATION, Series
-from sp_widget.types import AblationType, FaithfulnessTarget
+from sp_widget.types import AblationType, FaithfulnessTarget, PatchType, Side
 
 FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
     "kl_div": "KL divergence",
@@ -349,7 +348,7 @@ class Trainer(ABC, Generic[ConfigT]):
             )
             self.check_finite(step, measured)
             if step == self.n_steps:
-                self.model.engine.architecture.unchanged.check_numbers()
+                self.model.check_unchanged()
             record = StepRecord(
                 step=step,
                 epoch=(step - 1) // len(self.batches) + 1,
@@ -492,9 +491,14 @@ class Trainer(ABC, Generic[ConfigT]):
         values = [self.faithfulness(self.run_masks(masks, here), here).item() for here in batches]
         return sum(n * value for n, value in zip(sizes, values, strict=True)) / sum(sizes)
 
+    @property
+    def patch_type(self) -> PatchType:
+        """How a circuit of this run is run."""
+        return PatchType.TREE_PATCH if self.run_side == "clean" else PatchType.EDGE_PATCH
+
     def masks_of(self, circuit: Bool[Tensor, " edges"]) -> Float[Tensor, "1 edges"]:
         """Return the mask values that run exactly this circuit."""
-        return (~circuit if self.run_side == "clean" else circuit).float().unsqueeze(0)
+        return self.patch_type.patched(circuit).float().unsqueeze(0)
 
     def run_masks(self, masks: Float[Tensor, "n edges"], here: PreparedBatch) -> Tensor:
         """Return the logits at the output positions with every edge patched by its mask value."""

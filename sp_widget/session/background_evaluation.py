@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,9 +16,9 @@ from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.methods.base import Trainer
 from sp_widget.methods.faithfulness_curve import spread_sizes
 from sp_widget.methods.mask_training import target_for
+from sp_widget.session.background_work import BackgroundWork
 from sp_widget.session.session import Session
 from sp_widget.session.state import ENDED
-from sp_widget.session.threads import use_threads
 from sp_widget.types import AblationType, PatchType
 
 THREAD_NAME = "sp-widget-evaluation"
@@ -29,8 +27,6 @@ N_SIZES = 12
 N_RANDOM = 5
 N_PROMPTS = 32
 """Few enough that a small model is measured within two seconds."""
-
-SECONDS_TO_END_AT_EXIT = 10.0
 
 Masks: TypeAlias = tuple[int, int, int]
 """`Snapshot.masks`: which masks of which run."""
@@ -84,16 +80,15 @@ class BackgroundEvaluation:
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
         self._changed = changed
-        # Guards all that follows, for a few instructions each time.
-        self._lock = threading.Condition(threading.Lock())
+        self._thread = BackgroundWork(THREAD_NAME, session, self._work)
+        # Guards all that follows.
+        self._lock = self._thread.lock
         self._measured: dict[Masks, MeasuredRun] = {}
         self._wanted: list[Masks] = []
         """What is to be measured, the one at work first."""
         self._seen: Masks | None = None
         """Of the last run that ended: it is measured once by itself."""
         self._done: tuple[int, int] = (0, 0)
-        self._thread: threading.Thread | None = None
-        self._closed = False
 
     @property
     def measured(self) -> Mapping[Masks, MeasuredRun]:
@@ -127,41 +122,30 @@ class BackgroundEvaluation:
     def wait(self) -> None:
         """Wait until nothing is under way."""
         with self._lock:
-            self._lock.wait_for(lambda: not self._wanted or self._closed)
+            self._lock.wait_for(lambda: not self._wanted or self._thread.closed)
 
     def close(self) -> None:
         """End after the circuits at work."""
-        with self._lock:
-            self._closed = True
-            self._lock.notify_all()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(SECONDS_TO_END_AT_EXIT)
+        self._thread.close()
 
     def _want(self, masks: Masks) -> None:
         with self._lock:
-            if self._closed or masks in self._wanted or masks in self._measured:
+            if self._thread.closed or masks in self._wanted or masks in self._measured:
                 return
             self._wanted.append(masks)
             self._done = self._done if len(self._wanted) > 1 else (0, 0)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-                # As for a training: no thread may be inside torch when the process ends.
-                atexit.register(self.close)
-                self._thread.start()
+            self._thread.begin()
         self._changed()
 
     # The thread.
 
     def _work(self) -> None:
-        use_threads(self._session.snapshot().threads or 1)
         while True:
             with self._lock:
-                if not self._wanted or self._closed:
+                if not self._wanted or self._thread.closed:
                     self._wanted.clear()
-                    self._thread = None
-                    self._lock.notify_all()
-                    break
+                    self._thread.end()
+                    return
                 masks = self._wanted[0]
             found = None
             try:
@@ -176,7 +160,6 @@ class BackgroundEvaluation:
                     self._measured[masks] = found
                 self._lock.notify_all()
             self._changed()
-        atexit.unregister(self.close)
 
     def _measure(self, masks: Masks) -> MeasuredRun | None:
         """Return what was measured; `None`: closed meanwhile."""
@@ -232,11 +215,11 @@ class BackgroundEvaluation:
         """Rest while a run is under way. False: closed."""
 
         def ready() -> bool:
-            return self._closed or self._session.state in ("idle", "paused", *ENDED)
+            return self._thread.closed or self._session.state in ("idle", "paused", *ENDED)
 
         with self._lock:
             self._lock.wait_for(ready)
-            return not self._closed
+            return not self._thread.closed
 
 
 def _read(trainer: Trainer[Any]) -> _Question:
@@ -244,7 +227,7 @@ def _read(trainer: Trainer[Any]) -> _Question:
         scores=trainer.prune_scores,
         size=trainer.hard_edge_count,
         ablation=trainer.config.ablation_type,
-        patch_type=PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+        patch_type=trainer.patch_type,
     )
 
 

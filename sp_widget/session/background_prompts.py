@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +12,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from sp_widget.circuits.ablations import Side
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.data.prompts import PromptDataLoader, PromptPair, PromptPairBatch
@@ -31,8 +28,8 @@ from sp_widget.evaluation.per_prompt import (
 from sp_widget.evaluation.predictions import Predictions, predictions_of
 from sp_widget.evaluation.prompt_pair import PairRuns, patch_mean
 from sp_widget.methods.mask_training import target_for
+from sp_widget.session.background_work import BackgroundWork
 from sp_widget.session.session import Session
-from sp_widget.session.threads import use_threads
 from sp_widget.types import AblationType, PatchType
 
 THREAD_NAME = "sp-widget-prompts"
@@ -51,8 +48,6 @@ SECONDS_BEFORE_LIST = 0.25
 
 SHARE_OF_TIME = 0.02
 """Of a training's time that may go into answers."""
-
-SECONDS_TO_END_AT_EXIT = 10.0
 
 ScoresKey: TypeAlias = tuple[int, int, int]
 """`Snapshot.masks`: which masks of which run."""
@@ -135,14 +130,13 @@ class BackgroundPrompts:
         self._model = model
         self._dataloader = dataloader
         self._answered = answered
-        # Guards what follows, for a few instructions each time.
-        self._lock = threading.Condition(threading.Lock())
+        self._thread = BackgroundWork(THREAD_NAME, session, self._work)
+        # Guards what follows.
+        self._lock = self._thread.lock
         self._wanted: PromptQuestion | None = None
         self._done: PromptQuestion | None = None
         """The last question that was answered wholly."""
         self._due = 0.0
-        self._thread: threading.Thread | None = None
-        self._closed = False
         # Only the thread uses these.
         self._pair: tuple[tuple[RunProtocol, int | PromptPair], PairRuns] | None = None
         self._mean: tuple[RunProtocol, Tensor | None] | None = None
@@ -152,18 +146,15 @@ class BackgroundPrompts:
     def ask(self, question: PromptQuestion | None) -> None:
         """Answer this question instead of an earlier one; `None`: nobody looks."""
         with self._lock:
-            if self._closed:
+            if self._thread.closed:
                 return
             known = self._wanted if self._wanted is not None else self._done
             if question is not None and known is not None and question.same(known):
                 return
             self._wanted = question
             self._lock.notify_all()
-            if question is not None and self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-                # As for a training: no thread may be inside torch when the process ends.
-                atexit.register(self.close)
-                self._thread.start()
+            if question is not None:
+                self._thread.begin()
 
     def look(self) -> None:
         """See whether the run is still under way: a listener of the session."""
@@ -173,21 +164,15 @@ class BackgroundPrompts:
     def wait(self) -> None:
         """Wait until the newest question is answered."""
         with self._lock:
-            self._lock.wait_for(lambda: self._wanted is None or self._closed)
+            self._lock.wait_for(lambda: self._wanted is None or self._thread.closed)
 
     def close(self) -> None:
         """End after what is at work."""
-        with self._lock:
-            self._closed = True
-            self._lock.notify_all()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(SECONDS_TO_END_AT_EXIT)
+        self._thread.close()
 
     # The thread.
 
     def _work(self) -> None:
-        use_threads(self._session.snapshot().threads or 1)
         while (question := self._next()) is not None:
             began = time.monotonic()
             for answer in self._answers(question, began):
@@ -197,18 +182,16 @@ class BackgroundPrompts:
             self._finish(question)
             cost = time.monotonic() - began
             self._due = time.monotonic() + max(SECONDS_WHILE_TRAINING, cost / SHARE_OF_TIME)
-        atexit.unregister(self.close)
 
     def _next(self) -> PromptQuestion | None:
         """Return the question to answer now; `None`: the thread ends."""
         with self._lock:
-            while self._wanted is not None and not self._closed:
+            while self._wanted is not None and not self._thread.closed:
                 wait = self._due - time.monotonic()
                 if not self._is_under_way() or wait <= 0:
                     return self._wanted
                 self._lock.wait(wait)
-            self._thread = None
-            self._lock.notify_all()
+            self._thread.end()
             return None
 
     def _is_under_way(self) -> bool:
@@ -229,7 +212,7 @@ class BackgroundPrompts:
 
     def _replaced(self, question: PromptQuestion) -> bool:
         wanted = self._wanted
-        return self._closed or wanted is None or not wanted.same_view(question)
+        return self._thread.closed or wanted is None or not wanted.same_view(question)
 
     def _finish(self, question: PromptQuestion) -> None:
         """Note that a question is answered wholly, unless a person has replaced it."""
@@ -304,13 +287,12 @@ class BackgroundPrompts:
             yield from self._prepared[1]
             return
         self._prepared = None
-        run_side: Side = "clean" if protocol.patch_type is PatchType.TREE_PATCH else "corrupt"
         keep = self._bytes() <= KEPT_BYTES
         kept, n_prompts = [], 0
         for prepared in prepare_batches(
             self._model,
             self._dataloader,
-            run_side=run_side,
+            run_side=protocol.patch_type.run_side,
             ablation_type=protocol.ablation_type,
             cache="device" if keep else "recompute",
         ):
@@ -326,7 +308,7 @@ class BackgroundPrompts:
     def _bytes(self) -> int:
         """Return what the patch activations of the list take."""
         batch = next(iter(self._dataloader))
-        prompts = min(MOST_PROMPTS, n_prompts_of(self._dataloader)) + len(batch.clean)
+        prompts = min(MOST_PROMPTS, self._dataloader.n_prompts) + len(batch.clean)
         width = int(self._model.cfg.d_model)
         numbers = self._model.engine.patch_streams * prompts * batch.clean.shape[1] * width
         weight = self._model.engine.architecture.blocks[0].attention.w_out
@@ -343,11 +325,6 @@ class BackgroundPrompts:
                     break
             self._described = described
         return self._described
-
-
-def n_prompts_of(dataloader: PromptDataLoader) -> int:
-    """Return how many prompts a dataloader has."""
-    return len(dataloader.sampler)  # type: ignore[arg-type]
 
 
 def pair_at(dataloader: PromptDataLoader, place: int) -> PromptPair:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import traitlets
+
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.widget.namespace import name_problem
@@ -21,3 +23,11 @@ def check_widget_arguments(official_edges: object, save_as: object) -> None:
     problem = name_problem(save_as)
     if problem:
         raise ArgumentError("save_as", "the name of a variable of your own", save_as)
+
+
+def checked_size(count: int | None, n_edges: int) -> int | None:
+    """Return a trait's number of edges in a circuit; raises `TraitError` for one that no circuit
+    of a model with `n_edges` edges has."""
+    if count is not None and not 0 <= count <= n_edges:
+        raise traitlets.TraitError(f"n_edges: from 0 to {n_edges}, got {count}")
+    return count

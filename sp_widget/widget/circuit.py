@@ -36,6 +36,7 @@ from sp_widget.report.groups import (
 )
 from sp_widget.report.top_circuit import DEFAULT_SIZE
 from sp_widget.types import AblationType, PatchType
+from sp_widget.widget.arguments import checked_size
 from sp_widget.widget.circuit_effects import (
     NOT_MEASURED,
     CircuitEffects,
@@ -346,10 +347,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
     @traitlets.validate("n_edges")
     def _check_n_edges(self, proposal: Any) -> int | None:
-        count: int | None = proposal["value"]
-        if count is not None and not 0 <= count <= self._model.n_edges:
-            raise traitlets.TraitError(f"n_edges: from 0 to {self._model.n_edges}, got {count}")
-        return count
+        return checked_size(proposal["value"], self._model.n_edges)
 
     @property
     def _size(self) -> int:

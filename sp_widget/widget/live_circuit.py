@@ -114,7 +114,7 @@ def _read(trainer: Trainer[Any]) -> Reading:
     return Reading(
         scores=scores,
         edges=edges,
-        patch_type=PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+        patch_type=trainer.patch_type,
         ablation_type=trainer.config.ablation_type,
         seconds=time.monotonic() - began,
     )

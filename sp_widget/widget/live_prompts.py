@@ -17,7 +17,6 @@ from sp_widget.session.background_prompts import (
     PromptAnswer,
     PromptQuestion,
     RunProtocol,
-    n_prompts_of,
 )
 from sp_widget.widget.live_circuit import Shown
 from sp_widget.widget.panel import ControlPanel
@@ -60,7 +59,7 @@ class LivePrompts:
         self._dataloader = dataloader
         self._settled = settled
         self.background = BackgroundPrompts(session, model, dataloader, self._show)
-        self.view = PromptsView(model, n_prompts_of(dataloader))
+        self.view = PromptsView(model, dataloader.n_prompts)
         self._typed: PromptPair | None = None
         self._shown: Shown | None = None
         self._prepend_bos = _begins_with_bos(model, dataloader)

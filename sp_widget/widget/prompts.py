@@ -24,6 +24,7 @@ from sp_widget.evaluation.node_on_prompt import (
 )
 from sp_widget.evaluation.per_prompt import PerPrompt, PromptDescription, PromptLoss
 from sp_widget.evaluation.predictions import Prediction, Predictions
+from sp_widget.widget.arguments import checked_size
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.locked import LockedWidget
 
@@ -248,10 +249,7 @@ class PromptsView(LockedWidget, bundle="prompts"):
 
     @traitlets.validate("n_edges")
     def _check_n_edges(self, proposal: Any) -> int | None:
-        count: int | None = proposal["value"]
-        if count is not None and not 0 <= count <= self._model.n_edges:
-            raise traitlets.TraitError(f"n_edges: from 0 to {self._model.n_edges}, got {count}")
-        return count
+        return checked_size(proposal["value"], self._model.n_edges)
 
     @traitlets.observe("pinned")
     def _follow_pin(self, change: Any) -> None:

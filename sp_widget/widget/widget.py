@@ -31,7 +31,6 @@ from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
 from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
-from sp_widget.types import PatchType
 from sp_widget.widget import lifetime
 from sp_widget.widget.arguments import check_widget_arguments
 from sp_widget.widget.as_code import groups_as_code, names_in_notebook
@@ -613,7 +612,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self.circuit.measure_on(
             self._prompts_to_measure_on,
             trainer.config.ablation_type,
-            PatchType.TREE_PATCH if trainer.run_side == "clean" else PatchType.EDGE_PATCH,
+            trainer.patch_type,
         )
 
     def _measure(self) -> None:
