@@ -16,7 +16,9 @@ PY := $(VENV)/bin/python
 
 # Named by the content of what it depends on: switching branches back and forth installs nothing.
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt sp_widget/_version.py | cksum | tr ' ' -)
-NODE_MODULES := js/node_modules/.package-lock.json
+# What builds the bundle is a twentieth of what checks its sources.
+NODE_BUILD := js/node_modules/esbuild/package.json
+NODE_ALL := js/node_modules/.all
 INSTALLED_LEGACY := $(VENV_LEGACY)/$(notdir $(INSTALLED))
 BUNDLE := sp_widget/static/panel.js
 JS_SOURCES := $(shell find js \( -name node_modules -o -name test \) -prune -o -type f -print)
@@ -28,9 +30,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
-# Two processes with one thread each keep two cores busier than one process with two threads. In the
-# order of the folders: xdist would keep the modules of few tests for the end, which take longest.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Processes with one thread each keep two cores busier than one process with two threads, and a third
+# has something to do while another waits for a kernel. In the order of the folders: xdist would
+# keep the modules of few tests for the end, which take longest.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 600 \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg
 
@@ -74,7 +77,7 @@ docs: $(INSTALLED) ## the documentation as a site in site/; a warning is an erro
 types: $(INSTALLED) ## static types of the package
 	$(VENV)/bin/mypy
 
-test-js: $(NODE_MODULES) ## types, lint, format and unit tests of js/
+test-js: $(NODE_ALL) ## types, lint, format and unit tests of js/
 	cd js && npm run check
 
 test-python: $(INSTALLED) ## the Python tests, those of the wheel and the command line included
@@ -88,7 +91,7 @@ test-python-and-notebooks: $(INSTALLED) # both at once, as `make test` runs them
 	$(PYTEST_PARALLEL) $(NBVAL) notebooks tests
 
 # Three at once, because a test waits for the page half of its time.
-test-browser: $(INSTALLED) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
+test-browser: $(INSTALLED) $(NODE_ALL) $(CHROMIUM) ## drive JupyterLab and Notebook in a real Chromium
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist worksteal -m browser tests/browser
 
 test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment (minutes, not in test)
@@ -97,12 +100,12 @@ test-install: $(INSTALLED) ## the wheel and all it needs in an empty environment
 test-legacy: $(INSTALLED_LEGACY) ## models of an older transformer-lens, in another environment (not in test)
 	OMP_NUM_THREADS=1 $(VENV_LEGACY)/bin/python -m pytest -m legacy tests/legacy
 
-audit: $(INSTALLED) $(NODE_MODULES) ## known weaknesses in what is installed; asks the indices of advisories (not in test)
+audit: $(INSTALLED) $(NODE_ALL) ## known weaknesses in what is installed; asks the indices of advisories (not in test)
 	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) 'pip-audit>=2.9,<3'
 	$(VENV)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 	cd js && npm audit
 
-format: $(INSTALLED) $(NODE_MODULES) ## format all code, and mend what the linters can mend
+format: $(INSTALLED) $(NODE_ALL) ## format all code, and mend what the linters can mend
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	cd js && npm run format
@@ -147,16 +150,21 @@ $(INSTALLED_LEGACY): | $(BUNDLE)
 	@rm -f $(VENV_LEGACY)/.installed-*
 	@touch $@
 
-$(NODE_MODULES): js/package.json js/package-lock.json
+$(NODE_BUILD): js/package.json js/package-lock.json
 	@command -v node > /dev/null && command -v npm > /dev/null || \
 		{ echo "Node.js 20.19 or newer is needed to build the widgets: 'node' or 'npm' was not found." >&2; exit 1; }
 	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019 ? 1 : 0)' || \
 		{ echo "Node.js 20.19 or newer is needed to build the widgets; this is $$(node --version)." >&2; exit 1; }
-	cd js && npm ci --no-audit --no-fund
+	cd js && npm ci --omit=dev --no-audit --no-fund
 	@touch $@
 
+# After the bundle, for which it would take the tools away for a moment.
+$(NODE_ALL): js/package.json js/package-lock.json | $(BUNDLE)
+	cd js && npm ci --no-audit --no-fund
+	@touch $(NODE_BUILD) $@
+
 # The panel has docs/method.md in it, for its links.
-$(BUNDLE): $(NODE_MODULES) $(JS_SOURCES) docs/method.md
+$(BUNDLE): $(JS_SOURCES) docs/method.md | $(NODE_BUILD)
 	cd js && npm run build
 	@touch $@
 

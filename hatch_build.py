@@ -21,7 +21,7 @@ METHOD = "docs/method.md"
 
 
 class JavaScriptBuildHook(BuildHookInterface):
-    """Runs `npm ci` and `npm run build` in js/ where the bundle is missing or out of date."""
+    """Installs what builds the bundle and builds it, where it is missing or out of date."""
 
     PLUGIN_NAME = "custom"
 
@@ -33,7 +33,9 @@ class JavaScriptBuildHook(BuildHookInterface):
             npm = shutil.which("npm")
             if npm is not None:
                 self.app.display_info("Building the JavaScript of the widgets in js/ ...")
-                subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=js, check=True)
+                # Of what checks the sources nothing is needed.
+                install = [npm, "ci", "--omit=dev", "--no-audit", "--no-fund"]
+                subprocess.run(install, cwd=js, check=True)
                 subprocess.run([npm, "run", "build"], cwd=js, check=True)
             elif all(target.is_file() for target in targets):
                 self.app.display_warning(
