@@ -22,7 +22,7 @@ from tests.widget.kernel import Kernel, update_of
 
 KEPT_RUNS = 3
 
-LEAST_RUNS = 9
+LEAST_RUNS = 6
 
 MOST_MESSAGES = 40
 """Of the widget to the browser within any second."""
@@ -98,7 +98,7 @@ class Soak:
 
 
 def soak(seconds: float, make_probe: str = TINY_IOI) -> Soak:
-    """Train for so long, and nine runs at least, and return what was seen.
+    """Train for so long, and `LEAST_RUNS` at least, and return what was seen.
 
     `make_probe`: code that leaves a widget in the variable `probe`.
     """

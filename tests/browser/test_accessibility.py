@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.axe import violations
 from tests.browser.conftest import Photograph
-from tests.browser.panel import SOON
+from tests.browser.panel import SOON, Panel
 from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
@@ -31,37 +31,41 @@ BESIDE_THE_OUTPUT = 432
 """Pixels of the window that JupyterLab needs for itself."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_violation_in_any_state(
-    workbench: Workbench, scheme: Literal["light", "dark"], photograph: Photograph
-) -> None:
+def violations_in_both_themes(workbench: Workbench, panel: Panel) -> list[dict[str, Any]]:
+    workbench.notebook.use_theme("dark")
+    found = violations(panel)
+    workbench.notebook.use_theme("light")
+    return found + violations(panel)
+
+
+def test_no_violation_in_any_state(workbench: Workbench, photograph: Photograph) -> None:
     panel = workbench.new_panel(epochs=200)
-    workbench.notebook.use_theme(scheme)
-    assert violations(panel) == []
+    assert violations_in_both_themes(workbench, panel) == []
 
     panel.press("Start")
     panel.expect_state("running")
     panel.expect_steps_beyond(10)
-    assert violations(panel) == []
+    assert violations_in_both_themes(workbench, panel) == []
     panel.press("Pause")
     panel.expect_state("paused")
     panel.enter("Lambda", "abc")
     expect(panel.problem("Lambda")).to_contain_text("number")
-    assert violations(panel) == []
+    assert violations_in_both_themes(workbench, panel) == []
 
     workbench.notebook.evaluate("taken = 1")
     panel.enter("Save scores as", "taken")
     panel.press("Stop")
     panel.expect_state("stopped")
     expect(panel.button("Overwrite")).to_be_visible()
-    assert violations(panel) == []
+    assert violations_in_both_themes(workbench, panel) == []
     panel.region.scroll_into_view_if_needed()
-    photograph(panel.page, f"stopped-with-a-question-{scheme}")
+    photograph(panel.page, "stopped-with-a-question-light")
+    workbench.notebook.use_theme("dark")
+    photograph(panel.page, "stopped-with-a-question-dark")
 
 
-@pytest.mark.parametrize("width", [420, 640, 1000])
 def test_everything_fits_into_outputs_of_any_width(
-    workbench: Workbench, width: int, photograph: Photograph
+    workbench: Workbench, photograph: Photograph
 ) -> None:
     panel = workbench.new_panel(loader="task.train_loader, task.test_loader", epochs=200)
     panel.press("Start")
@@ -71,19 +75,19 @@ def test_everything_fits_into_outputs_of_any_width(
     panel.expect_state("paused")
     panel.enter("Lambda", "abc")
     expect(panel.problem("Lambda")).to_be_visible()
-    # While it is on the page: the chart has to follow.
-    panel.page.set_viewport_size({"width": width + BESIDE_THE_OUTPUT, "height": 1100})
-    box = panel.region.bounding_box()
-    assert box is not None
-    assert box["width"] == pytest.approx(width, abs=5)
-    if width == 1000:
-        # Chart and circuit side by side: of the chart two thirds at least are the plot.
-        chart, plot = panel.chart.bounding_box(), panel.chart.locator(".spx-plot").bounding_box()
-        assert chart
-        assert plot
-        assert plot["width"] * plot["height"] > 2 / 3 * chart["width"] * chart["height"]
-    # A chart that is out of sight is laid out anew when it comes into view.
-    panel.chart.scroll_into_view_if_needed()
-    # Nothing is cut off, and the chart takes the room that there is.
-    panel.page.wait_for_function(_FITS, arg=panel.output.element_handle(), timeout=SOON)
-    photograph(panel.page, f"width-{width}")
+    for width in (420, 640, 1000):
+        # While it is on the page: the chart has to follow.
+        panel.page.set_viewport_size({"width": width + BESIDE_THE_OUTPUT, "height": 1100})
+        box = panel.region.bounding_box()
+        assert box is not None
+        assert box["width"] == pytest.approx(width, abs=5)
+        # A chart that is out of sight is laid out anew when it comes into view.
+        panel.chart.scroll_into_view_if_needed()
+        # Nothing is cut off, and the chart takes the room that there is.
+        panel.page.wait_for_function(_FITS, arg=panel.output.element_handle(), timeout=SOON)
+        photograph(panel.page, f"width-{width}")
+    # Chart and circuit side by side: of the chart two thirds at least are the plot.
+    chart, plot = panel.chart.bounding_box(), panel.chart.locator(".spx-plot").bounding_box()
+    assert chart
+    assert plot
+    assert plot["width"] * plot["height"] > 2 / 3 * chart["width"] * chart["height"]

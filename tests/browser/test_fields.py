@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Photograph
 from tests.browser.console import Console
-from tests.browser.notebook import FrontEnd, NotebookPage
+from tests.browser.notebook import NotebookPage
 from tests.browser.panel import Panel
 from tests.browser.server import JupyterServer
 from tests.browser.workbench import N_BATCHES, Workbench
@@ -102,12 +102,10 @@ def test_a_wrong_value_while_running_changes_nothing_and_is_explained(
     expect(panel.problem("Lambda")).to_have_text("")
 
 
-@pytest.mark.parametrize("front_end", ["lab", "notebook"])
 def test_a_setting_leads_to_its_section_of_the_documentation(
     page: Page,
     server: JupyterServer,
     console: Console,
-    front_end: FrontEnd,
     photograph: Photograph,
 ) -> None:
     code = (
@@ -119,8 +117,8 @@ def test_a_setting_leads_to_its_section_of_the_documentation(
         "panel.update(fields=fields_for(config), values=values_for(config))\n"
         "panel"
     )
-    path = server.new_notebook(f"docs-{front_end}.ipynb", code)
-    notebook = NotebookPage(page, server, path, front_end)
+    path = server.new_notebook("docs.ipynb", code)
+    notebook = NotebookPage(page, server, path, "lab")
     notebook.open()
     notebook.run(0)
     panel = Panel(notebook.outputs(0))
@@ -138,5 +136,5 @@ def test_a_setting_leads_to_its_section_of_the_documentation(
     expect(section).to_be_in_viewport()
     assert section.evaluate("heading => heading.matches(':target')")
     expect(documentation.get_by_text("loss = faithfulness + regularize_lambda")).to_be_visible()
-    photograph(documentation, f"documentation-{front_end}")
+    photograph(documentation, "documentation")
     page.context.set_offline(False)

@@ -60,17 +60,27 @@ def run_and_save(page: Page, server: JupyterServer, name: str) -> str:
     notebook = NotebookPage(page, server, server.new_notebook(name, RUN.strip()), "lab")
     notebook.open()
     run_to_the_end(notebook)
+    end_kernel(notebook)
     return name
 
 
 def run_to_the_end(notebook: NotebookPage) -> None:
-    """Run and save, and end the kernel."""
+    """Run and save."""
     notebook.run(0)
     notebook.evaluate("probe.start()\nprobe.wait()")
     # Hidden below the widget, and only for readers who have none.
     expect(notebook.outputs(0).locator(".sp-kept img")).to_have_count(1)
     expect(notebook.outputs(0).locator(".sp-kept img")).to_be_hidden()
     notebook.save()
+
+
+def restart_kernel(page: Page) -> None:
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Restart Kernel")).first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Confirm Kernel Restart").click()
+
+
+def end_kernel(notebook: NotebookPage) -> None:
     notebook.page.get_by_role("menuitem", name="Kernel", exact=True).click()
     notebook.page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
     expect(notebook.page.locator(".jp-KernelName")).to_have_text("No Kernel")
@@ -117,12 +127,21 @@ def test_a_notebook_from_somebody_else_shows_the_picture_as_well(
     take_notes_of_lost_widgets(console)
 
 
-def test_with_saved_state_the_widget_is_there_and_read_only(
-    saves_state: NotebookPage, photograph: Photograph
+def test_without_its_kernel_a_widget_is_there_and_read_only(
+    saves_state: NotebookPage, console: Console, photograph: Photograph
 ) -> None:
+    """After a restart, and in a notebook that was saved with the state of its widgets."""
     run_to_the_end(saves_state)
-    saves_state.open()
     panel = Panel(saves_state.outputs(0))
+    panel.expect_buttons("Reset")
+    restart_kernel(panel.page)
+    expect(panel.region).to_contain_text("No kernel is behind this widget")
+    panel.expect_buttons()
+    # JupyterLab tells of the connection that was lost.
+    assert [each for each in console.take() if "Connection lost" not in each] == []
+
+    end_kernel(saves_state)
+    saves_state.open()
     panel.expect_state("done")
     expect(panel.region).to_contain_text("No kernel is behind this widget")
     panel.expect_buttons()
@@ -139,20 +158,3 @@ def test_with_saved_state_the_widget_is_there_and_read_only(
     expect(panel.output.locator(".sp-kept img")).to_be_hidden()
     panel.region.scroll_into_view_if_needed()
     photograph(panel.page, "offline-saved-state")
-
-
-def test_a_widget_whose_kernel_ends_becomes_read_only(
-    page: Page, server: JupyterServer, console: Console
-) -> None:
-    notebook = NotebookPage(page, server, server.new_notebook("ends.ipynb", RUN.strip()), "lab")
-    notebook.open()
-    notebook.run(0)
-    panel = Panel(notebook.outputs(0))
-    panel.expect_buttons("Start", "Step")
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.locator(".lm-Menu-item", has_text=re.compile("^Restart Kernel")).first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Confirm Kernel Restart").click()
-    expect(panel.region).to_contain_text("No kernel is behind this widget")
-    panel.expect_buttons()
-    # JupyterLab tells of the connection that was lost.
-    assert [each for each in console.take() if "Connection lost" not in each] == []

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Photograph
 from tests.browser.panel import SOON, Panel
+from tests.browser.server import JupyterServer
 from tests.browser.workbench import N_BATCHES, N_EDGES, Workbench
 
 pytestmark = pytest.mark.browser
@@ -65,14 +66,19 @@ def count(numbers: object) -> int:
     return sum(map(count, numbers)) if isinstance(numbers, list) else 1
 
 
-def test_files_come_while_a_cell_runs(workbench: Workbench, tmp_path: Path) -> None:
+def test_files_come_while_a_cell_runs(
+    workbench: Workbench, server: JupyterServer, tmp_path: Path
+) -> None:
     panel = workbench.new_panel(epochs=1)
     panel.press("Start")
     panel.expect_state("done")
     panel.open_tab("Export")
-    cell = workbench.notebook.append_and_begin("import time\ntime.sleep(30)")
+    cell = workbench.notebook.append_and_begin(
+        "import pathlib, time\nwhile not pathlib.Path('downloaded').exists():\n    time.sleep(0.1)"
+    )
     download(panel, "History (CSV)", tmp_path)
     assert workbench.notebook.is_running(cell)
+    (server.root / "downloaded").touch()
     workbench.page.keyboard.press("Escape")
     workbench.notebook.finish(cell)
 

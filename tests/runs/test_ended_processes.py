@@ -14,7 +14,7 @@ from sp_widget.runs import RunFolder
 from tests import model_kinds
 from tests.methods.test_exactness import _model, moment, same, trainer_of
 
-TIMES = int(os.environ.get("SP_WIDGET_KILLS", "8"))
+TIMES = int(os.environ.get("SP_WIDGET_KILLS", "5"))
 """How often a training is killed; set it for a longer trial."""
 
 

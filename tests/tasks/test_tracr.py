@@ -292,7 +292,8 @@ def test_with_the_middle_the_circuit_of_reverse_computes_the_answer(
     torch.testing.assert_close(circuit, clean_logits(loaded), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ALL)
+# The two others are trained in notebooks/03_known_circuits.ipynb, whose figures are compared.
+@pytest.mark.parametrize("name", [SORT, HISTOGRAM, BALANCE])
 def test_probing_finds_the_circuit_with_settings_that_nobody_tuned(name: str) -> None:
     loaded, method = task(name), sp.methods.get("subnetwork_probing")
     config = replace(method.first_config(loaded.model, loaded.train_loader), seed=0)
@@ -300,8 +301,4 @@ def test_probing_finds_the_circuit_with_settings_that_nobody_tuned(name: str) ->
     scores = trainer.run(progress=False)
     known = loaded.official_edges
     assert known is not None
-    if name == REVERSE:
-        # Two of the other 454 edges matter as much: those of position 3.
-        assert sp.auroc(loaded.model, scores, known) >= 1 - 2 / 454
-        known = named(loaded, {"Resid Start->A3.0.V", "A3.0->Resid End"}, {1, 2, 3, 4, 5})
     assert sp.auroc(loaded.model, scores, known) == 1.0
