@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Collection
 from typing import Any
 
 _LONGEST = 200
@@ -28,6 +29,13 @@ def require_switches(**switches: object) -> None:
     for name, value in switches.items():
         if not isinstance(value, bool):
             raise ArgumentError(name, "True or False", value)
+
+
+def require_word(argument: str, value: object, words: Collection[str]) -> None:
+    """Raise `ArgumentError` unless `value` is one of these words."""
+    # Not by `in` alone: an array would be compared element by element.
+    if not isinstance(value, str) or value not in words:
+        raise ArgumentError(argument, f"one of {', '.join(map(repr, words))}", value)
 
 
 class ArgumentError(ValueError):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType, Side
@@ -34,8 +34,7 @@ def src_ablations(
     """
     if not isinstance(ablation_type, AblationType):
         raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     refuse_hooks(model.wrapped_model)
     model.check_unchanged()
     if ablation_type.mean_over_dataset:

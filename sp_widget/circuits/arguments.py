@@ -11,7 +11,7 @@ from torch.utils.data import Subset
 
 from sp_widget.data.prompt_tokens import model_limits
 from sp_widget.data.prompts import PromptDataLoader, PromptDataset, is_whole_number
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError, shown
 from sp_widget.graph.base_graph import BaseGraph
 from sp_widget.models.own_copy import refuse_hooks
@@ -29,8 +29,7 @@ def check_model_and_prompts(
     or has no batch, and for prompts and answers of another model: on another device, outside its
     vocabulary, longer than its context, or of another length than its edges are for.
     """
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    model = require_patchable(model)
     refuse_hooks(model.wrapped_model)
     if not isinstance(dataloader, PromptDataLoader):
         raise ArgumentError(name, "a PromptDataLoader", type(dataloader))
@@ -68,6 +67,13 @@ def _dataset(dataloader: PromptDataLoader) -> tuple[PromptDataset, list[int]]:
         rows, dataset = [dataset.indices[row] for row in rows], dataset.dataset
     assert isinstance(dataset, PromptDataset)
     return dataset, rows
+
+
+def check_seed(seed: object, name: str = "seed") -> int:
+    """Return a seed. Raises `ArgumentError` for what is none."""
+    if not is_whole_number(seed) or not 0 <= seed < 2**63:
+        raise ArgumentError(name, "a whole number from 0 to 2**63 - 1", seed)
+    return seed
 
 
 def check_scores(

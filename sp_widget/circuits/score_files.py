@@ -15,10 +15,13 @@ from torch import Tensor
 
 from sp_widget.checked_json import MalformedError, checked, cut, parse_json
 from sp_widget.errors import ArgumentError
-from sp_widget.files import write_atomically
+from sp_widget.files import file_path, write_atomically
 from sp_widget.graph.base_graph import BaseGraph
 
 FORMAT = "sp_widget prune scores 1"
+
+KINDS = (".json", ".safetensors")
+"""Endings of a file of scores."""
 
 DTYPES: dict[str, tuple[str, torch.dtype]] = {
     "float64": ("F64", torch.float64),
@@ -74,8 +77,9 @@ def to_safetensors(scores: Mapping[str, Tensor], graph: BaseGraph) -> bytes:
 
 def write(scores: Mapping[str, Tensor], graph: BaseGraph, path: str | Path) -> None:
     """Write a `.json` or `.safetensors` file. Raises `ArgumentError` for another ending."""
-    content = to_json if _kind(path) == ".json" else to_safetensors
-    write_atomically(path, content(scores, graph))
+    found, kind = file_path(path, KINDS)
+    content = to_json if kind == ".json" else to_safetensors
+    write_atomically(found, content(scores, graph))
 
 
 def read(path: str | Path, graph: BaseGraph) -> dict[str, Tensor]:
@@ -86,19 +90,18 @@ def read(path: str | Path, graph: BaseGraph) -> dict[str, Tensor]:
     Raises `ArgumentError` for a file that is none, with the place where it is not; for a score that
     is NaN or does not fit its dtype; and for the scores of another model.
     """
-    reader = _read_json if _kind(path) == ".json" else _read_safetensors
+    found, kind = file_path(path, KINDS)
+    reader = _read_json if kind == ".json" else _read_safetensors
     try:
-        content = reader(Path(path), graph)
+        content = reader(found, graph)
     except MalformedError as error:
-        place = ", ".join(filter(None, [cut(Path(path).name), error.place]))
+        place = ", ".join(filter(None, [cut(found.name), error.place]))
         raise ArgumentError("path", f"{place}: {error.wanted}", _Words(error.got)) from None
     except (OSError, ValueError) as error:
         if isinstance(error, ArgumentError):
             raise
         got = getattr(error, "strerror", None) or str(error)
-        raise ArgumentError(
-            "path", f"{cut(Path(path).name)}: a file that can be read", got
-        ) from None
+        raise ArgumentError("path", f"{cut(found.name)}: a file that can be read", got) from None
     # A safetensors file has an order of its own; the edges of equal scores go by that of the graph.
     return {module.name: content[module.name] for module in graph.modules}
 
@@ -228,15 +231,6 @@ def _require_file(path: Path) -> None:
 
 def _not_ours(path: Path) -> NoReturn:
     raise ArgumentError("path", "a file that PruneScores.save wrote", cut(path.name))
-
-
-def _kind(path: object) -> str:
-    if not isinstance(path, str | Path):
-        raise ArgumentError("path", "the path of a file", path)
-    kind = Path(path).suffix.lower()
-    if kind not in (".json", ".safetensors"):
-        raise ArgumentError("path", "a file name that ends in .json or .safetensors", str(path))
-    return kind
 
 
 def _short(value: Any) -> str:

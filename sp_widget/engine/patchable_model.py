@@ -237,6 +237,13 @@ class PatchableModel:
         )
 
 
+def require_patchable(model: object) -> PatchableModel:
+    """Return the model. Raises `ArgumentError` for what `patchable_model` did not make."""
+    if not isinstance(model, PatchableModel):
+        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    return model
+
+
 def patchable_model(
     model: nn.Module,
     factorized: bool = True,
@@ -321,8 +328,7 @@ def patch_mode(
     Raises `ArgumentError` with the name of a bad argument, and `ModelChangedError` when a weight
     has changed since the model was made patchable.
     """
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     n_sources, d_model = len(model.srcs), int(model.cfg.d_model)
     wanted = f"a tensor [{n_sources} sources, batch, seq, {d_model}], as src_ablations makes it"
     if not isinstance(patch_src_outs, Tensor):

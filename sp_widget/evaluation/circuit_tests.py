@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_seed
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches, require_word
 from sp_widget.evaluation.hypothesis_tests import (
     Independence,
     better_than_random_p,
@@ -39,6 +40,9 @@ TESTS = (
     "partial_necessity",
 )
 """The names of all tests, in the order of the table."""
+
+MOST_DRAWN = 1_000_000
+"""Random circuits, edges, permutations or samples: a slip of the pen is more likely than more."""
 
 
 def circuit_tests(
@@ -85,13 +89,17 @@ def circuit_tests(
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    if isinstance(tests, str) or not isinstance(tests, Collection) or not set(tests) <= set(TESTS):
-        raise ArgumentError("tests", f"names of {', '.join(TESTS)}", tests)
+    if isinstance(tests, str | Tensor) or not isinstance(tests, Collection):
+        raise ArgumentError("tests", f"a list of {', '.join(TESTS)}", tests)
+    for test in tests:
+        require_word("tests", test, TESTS)
     check_share("epsilon", epsilon, 0.5)
     for name, share in (("quantile", quantile), ("alpha", alpha)):
         check_share(name, share, 1)
     for name, count in (("n_random", n_random), ("n_permutations", n_permutations)):
-        check_at_least_1(name, count)
+        check_n_drawn(name, count)
+    check_seed(seed)
+    require_switches(progress=progress)
     levels = _Levels(epsilon, quantile, alpha, n_random, n_permutations, seed)
     runs = PromptScores(model, dataloader, score, ablation_type)
     chosen = circuit_of(model, circuit, n_edges, "circuit")
@@ -327,7 +335,7 @@ def check_share(name: str, value: object, most: float) -> None:
         raise ArgumentError(name, f"a number between 0 and {most:g}", value)
 
 
-def check_at_least_1(name: str, value: object) -> None:
+def check_n_drawn(name: str, value: object) -> None:
     """Raise `ArgumentError` for what is no number of things to draw."""
-    if not is_whole_number(value) or value < 1:
-        raise ArgumentError(name, "a whole number of at least 1", value)
+    if not is_whole_number(value) or not 1 <= value <= MOST_DRAWN:
+        raise ArgumentError(name, f"a whole number from 1 to {MOST_DRAWN:,}", value)

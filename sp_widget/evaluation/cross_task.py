@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sp_widget.circuits.arguments import check_seed
 from sp_widget.data.prompts import PromptDataLoader
-from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.circuit_tests import check_at_least_1
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
+from sp_widget.errors import ArgumentError, require_switches
+from sp_widget.evaluation.circuit_tests import check_n_drawn
 from sp_widget.evaluation.hypothesis_tests import better_than_random_p
 from sp_widget.evaluation.prompt_scores import Circuit, PromptScore, PromptScores, circuit_of
 from sp_widget.evaluation.random_paths import RandomPaths
@@ -99,7 +100,10 @@ def cross_task(
     for name, given in (("circuits", circuits), ("dataloaders", dataloaders)):
         if not isinstance(given, Mapping) or not given:
             raise ArgumentError(name, "a dictionary from names", given)
-    check_at_least_1("n_random", n_random)
+    require_patchable(model)
+    check_n_drawn("n_random", n_random)
+    check_seed(seed)
+    require_switches(progress=progress)
     chosen = {
         name: circuit_of(
             model, given, n_edges if isinstance(given, Mapping) else None, f"circuits[{name!r}]"

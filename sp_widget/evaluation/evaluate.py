@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sp_widget.circuits.arguments import check_counts, check_model_and_prompts, check_scores
+from sp_widget.circuits.arguments import (
+    check_counts,
+    check_model_and_prompts,
+    check_scores,
+    check_seed,
+)
 from sp_widget.circuits.metrics import METRICS, Metric
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
@@ -160,14 +165,10 @@ class EvaluationInParts:
         if not isinstance(patch_type, PatchType):
             raise ArgumentError("patch_type", "a member of PatchType", patch_type)
         self.patch_type = patch_type
-        for name, given in (("random", random), ("seed", seed)):
-            drawn = name == "seed" and given is None
-            if not drawn and (not is_whole_number(given) or given < 0):
-                raise ArgumentError(name, "a whole number of at least 0", given)
-        if random > MOST_RANDOM:
-            raise ArgumentError("random", f"at most {MOST_RANDOM:,} random circuits", random)
-        if seed is not None and seed >= 2**63:
-            raise ArgumentError("seed", "a whole number below 2**63", seed)
+        if not is_whole_number(random) or not 0 <= random <= MOST_RANDOM:
+            raise ArgumentError("random", f"a whole number from 0 to {MOST_RANDOM:,}", random)
+        if seed is not None:
+            check_seed(seed)
         require_switches(complement=complement)
         self.metrics = _check_metrics(metrics, self.dataloader)
         self.seed = torch.Generator().seed() % 2**63 if seed is None else seed

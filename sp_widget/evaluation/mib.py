@@ -22,10 +22,11 @@ from sp_widget.circuits.arguments import check_count, check_scores
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
 from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_word
 from sp_widget.evaluation.mib_format import Correspondence, MibGraph
-from sp_widget.files import write_atomically
+from sp_widget.files import file_path, write_atomically
 from sp_widget.graph.base_graph import Edge
+from sp_widget.methods.run_files import folder_of
 
 SUBMISSIONS = (
     "ioi_gpt2",
@@ -44,6 +45,9 @@ SUBMISSIONS = (
 )
 """The folders of a submission: a task and a model each."""
 
+KINDS = (".json", ".pt")
+"""Endings of a graph file."""
+
 
 def export_mib(
     path: str | Path,
@@ -61,7 +65,7 @@ def export_mib(
     Raises `ArgumentError` with the name of a bad argument, and for a model that such a file
     cannot describe.
     """
-    kind = _kind(path)
+    path, kind = file_path(path, KINDS)
     fits = Correspondence(model)
     scores = model.graph.flatten(dict(check_scores(prune_scores, model.graph)))
     scores = scores.detach().cpu().float()
@@ -91,11 +95,9 @@ def export_mib_submission(
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    if submission not in SUBMISSIONS:
-        raise ArgumentError("submission", f"one of {', '.join(SUBMISSIONS)}", submission)
-    if kind not in (".json", ".pt"):
-        raise ArgumentError("kind", "'.json' or '.pt'", kind)
-    path = Path(folder) / submission / f"importances{kind}"
+    require_word("submission", submission, SUBMISSIONS)
+    require_word("kind", kind, KINDS)
+    path = folder_of(folder) / submission / f"importances{kind}"
     path.parent.mkdir(parents=True, exist_ok=True)
     export_mib(path, model, prune_scores)
     return path
@@ -111,7 +113,7 @@ def import_mib(path: str | Path, model: PatchableModel) -> PruneScores:
     lacks an edge or the scores of edges, and for a model that such a file cannot describe.
     """
     fits = Correspondence(model)
-    scores = _read(Path(path), fits.shape).scores
+    scores = _read(path, fits.shape).scores
     if scores is None:
         wanted = "a file with scores of edges (import_mib_circuit reads a circuit)"
         raise ArgumentError("path", wanted, str(path))
@@ -126,7 +128,7 @@ def import_mib_circuit(path: str | Path, model: PatchableModel) -> set[Edge]:
     Raises `ArgumentError` as `import_mib` does, and for a file that marks no edge.
     """
     fits = Correspondence(model)
-    marked = fits.from_matrix(_read(Path(path), fits.shape).in_graph)
+    marked = fits.from_matrix(_read(path, fits.shape).in_graph)
     if not bool(marked.any()):
         wanted = "a file that marks the edges of a circuit (import_mib reads scores)"
         raise ArgumentError("path", wanted, str(path))
@@ -170,8 +172,8 @@ def _to_pt(shape: MibGraph, file: _File) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path, shape: MibGraph) -> _File:
-    kind = _kind(path)
+def _read(given: str | Path, shape: MibGraph) -> _File:
+    path, kind = file_path(given, KINDS)
     if not path.is_file():
         raise ArgumentError("path", "a file", str(path))
     read = _Reader(path, shape)
@@ -273,10 +275,3 @@ class _Reader:
     def _refuse_nodes(self, scores: Tensor | None, node_scores: bool) -> None:
         if node_scores and (scores is None or not bool(scores.any())):
             raise self._wrong("scores of edges", "scores of nodes")
-
-
-def _kind(path: str | Path) -> str:
-    kind = Path(path).suffix.lower()
-    if kind not in (".json", ".pt"):
-        raise ArgumentError("path", "a file name that ends in .json or .pt", str(path))
-    return kind

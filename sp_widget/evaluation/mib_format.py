@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import DestNode, SrcNode
 from sp_widget.graph.edge_graph import Graph
@@ -132,8 +132,7 @@ class Correspondence:
 
 def _described(model: PatchableModel) -> Graph:
     """Return the graph of a model that the files can describe."""
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     shapes = model.engine.architecture.shapes
 
     def refuse(wanted: str, got: str) -> ArgumentError:

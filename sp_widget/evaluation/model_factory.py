@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from torch import nn
+
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
@@ -25,12 +27,20 @@ class Made(NamedTuple):
     validation_dataloader: PromptDataLoader | None
 
 
+def check_executor(executor: object) -> None:
+    """Raise `ArgumentError` for what cannot be given functions to run, and is not `None`."""
+    submits = not isinstance(executor, type) and callable(getattr(executor, "submit", None))
+    if executor is not None and not submits:
+        raise ArgumentError("executor", "None, or something with a method submit", executor)
+
+
 def check_factory(argument: str, factory: object, executor: object) -> None:
     """Raise `ArgumentError` for what is no function, or cannot be found by name in a new process.
 
     `executor`: who will call it; `None`: another process.
     """
-    if not callable(factory):
+    # A model can be called too, but not without arguments.
+    if not callable(factory) or isinstance(factory, nn.Module):
         raise ArgumentError(argument, "a function without arguments", factory)
     function: Any = factory
     while isinstance(function, partial):
@@ -51,21 +61,22 @@ _here = threading.local()
 """What was made for the last job of this thread: most jobs of a worker need the same."""
 
 
-def made_by(factory: ModelFactory, study: str) -> Made:
+def made_by(factory: ModelFactory, study: str, argument: str = "model_factory") -> Made:
     """Return what a factory makes, made once in a thread for all jobs of a study.
 
-    Raises `ArgumentError` for anything but a patchable model and dataloaders.
+    Raises `ArgumentError` with the name of the `argument` for anything but a patchable model and
+    dataloaders.
     """
     if getattr(_here, "study", None) != study:
         # First away with the one before: two models may not fit.
         _here.study = _here.made = None
-        _here.made = _checked(factory())
+        _here.made = _checked(factory(), argument)
         _here.study = study
     made: Made = _here.made
     return made
 
 
-def _checked(given: Any) -> Made:
+def _checked(given: Any, argument: str) -> Made:
     if hasattr(given, "train_loader"):
         given = (given.model, given.train_loader, given.test_loader)
     if isinstance(given, tuple) and len(given) == 2:
@@ -78,7 +89,7 @@ def _checked(given: Any) -> Made:
     ):
         wanted = "a function that returns (patchable model, dataloader[, validation dataloader])"
         got = tuple(map(type, given)) if isinstance(given, tuple) else type(given)
-        raise ArgumentError("model_factory", wanted, got)
+        raise ArgumentError(argument, wanted, got)
     return Made(*given)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from sp_widget.circuits.metrics import log_probabilities
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.data.token_text import token_text
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.prompt_pair import AnyPair, PairRuns, as_pair, patch_mean
 from sp_widget.evaluation.prompt_scores import Circuit, any_circuit_of
@@ -152,8 +152,7 @@ def pair_runs(
     dataloader: PromptDataLoader | None,
 ) -> PairRuns:
     """Return the runs of a pair. Raises `ArgumentError` with the name of a bad argument."""
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     model.check_unchanged()
     mean = patch_mean(model, ablation_type, dataloader)
     return PairRuns(model, as_pair(model, pair), patch_type, ablation_type, mean)

@@ -15,7 +15,7 @@ from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.data.prompt_tokens import bos_token, encode, is_unknown, model_limits
 from sp_widget.data.prompts import PromptDataLoader, PromptPair
 from sp_widget.data.tails import TailTokens, behind
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.engine.protocol import ObservedBlock
 from sp_widget.errors import ArgumentError
 from sp_widget.models.own_copy import refuse_hooks
@@ -161,8 +161,7 @@ class PairRuns:
         ablation_type: AblationType = AblationType.RESAMPLE,
         mean: Float[Tensor, "sources 1 seq d_model"] | None = None,
     ) -> None:
-        if not isinstance(model, PatchableModel):
-            raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+        require_patchable(model)
         if not isinstance(patch_type, PatchType):
             raise ArgumentError("patch_type", "a member of PatchType", patch_type)
         if not isinstance(ablation_type, AblationType):

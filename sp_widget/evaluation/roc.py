@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from sp_widget.circuits.arguments import check_scores
-from sp_widget.engine.patchable_model import PatchableModel, find_edges
+from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.base_graph import BaseGraph, Edge
 
@@ -114,8 +114,7 @@ def _counts(
     official_edges: Iterable[Edge | str],
     per: Per,
 ) -> _Counts:
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     check_scores(prune_scores, model.graph)
     if not isinstance(per, str) or per not in ("edge", "node"):
         raise ArgumentError("per", "'edge' or 'node'", per)

@@ -14,18 +14,28 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from sp_widget import methods
-from sp_widget.circuits.arguments import check_count, check_counts, check_model_and_prompts
+from sp_widget.circuits.arguments import (
+    check_count,
+    check_counts,
+    check_model_and_prompts,
+    check_seed,
+)
 from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
-from sp_widget.evaluation.circuit_tests import check_at_least_1
-from sp_widget.evaluation.model_factory import Made, ModelFactory, check_factory, made_by
+from sp_widget.errors import ArgumentError, require_switches, require_word
+from sp_widget.evaluation.circuit_tests import check_n_drawn
+from sp_widget.evaluation.model_factory import (
+    Made,
+    ModelFactory,
+    check_executor,
+    check_factory,
+    made_by,
+)
 from sp_widget.evaluation.overlap import chance_jaccard
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.graph.base_graph import Edge
 from sp_widget.methods.base import MethodConfig
-from sp_widget.methods.parameter import parameters
 from sp_widget.methods.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -177,6 +187,8 @@ def stability(
 
     Raises `ArgumentError` with the name of a bad argument.
     """
+    require_switches(progress=progress)
+    check_executor(executor)
     if isinstance(runs, PatchableModel) or callable(runs):
         if isinstance(runs, PatchableModel):
             make: Callable[[], Made] = partial(
@@ -187,16 +199,17 @@ def stability(
                 raise ArgumentError("dataloader", "None: the function returns it", type(dataloader))
             if executor is not None:
                 check_factory("runs", runs, executor)
-            make = partial(made_by, runs, uuid.uuid4().hex)
+            make = partial(made_by, runs, uuid.uuid4().hex, "runs")
         jobs = _jobs(make, config, n_bootstrap, seeds)
         found, asked = _results(jobs, executor, progress), len(jobs)
     else:
-        if dataloader is not None or config is not None or executor is not None:
-            raise ArgumentError("runs", "the model, where new runs are wanted", type(runs))
+        for name, given in (("dataloader", dataloader), ("config", config), ("executor", executor)):
+            if given is not None:
+                raise ArgumentError(name, "None, where the scores of runs are given", type(given))
+        if not isinstance(runs, Sequence) or not all(isinstance(r, PruneScores) for r in runs):
+            raise ArgumentError("runs", "a patchable model, or a list of PruneScores", runs)
         found = list(runs)
         asked = len(found)
-        if not all(isinstance(each, PruneScores) for each in found):
-            raise ArgumentError("runs", "a model, or a list of PruneScores", runs)
     if len(found) < 2:
         raise ArgumentError("runs", "at least two runs", len(found))
     return _measured(found, asked, n_edges, sizes)
@@ -299,10 +312,16 @@ def _jobs(
     n_bootstrap: int,
     seeds: Sequence[int],
 ) -> list[_Job]:
-    check_at_least_1("n_bootstrap", n_bootstrap)
-    method = methods.get(config) if isinstance(config, str) else methods.of(config)
+    check_n_drawn("n_bootstrap", n_bootstrap)
+    if isinstance(config, str):
+        require_word("config", config, methods.names())
+        method = methods.get(config)
+    else:
+        method = methods.of(config)
+    if isinstance(seeds, str | Tensor) or not isinstance(seeds, Sequence) or not seeds:
+        raise ArgumentError("seeds", "a list of at least one whole number", seeds)
     for seed in seeds:
-        parameters(method.Config)["seed"].check("seed", seed)
+        check_seed(seed, "seeds")
     given = config if isinstance(config, MethodConfig) else method.name
     return [_Job(make, given, seed, sample) for sample in range(n_bootstrap) for seed in seeds]
 

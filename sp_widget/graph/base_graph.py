@@ -8,7 +8,7 @@ destination module. See "Transformer Circuit Metrics are not Robust" (arXiv 2407
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -81,13 +81,31 @@ class Edge:
         head = () if self.dest.head_idx is None else (self.dest.head_idx,)
         return (*seq, *head, self.src.src_idx - self.dest.min_src_idx)
 
-    def prune_score(self, prune_scores: dict[str, Tensor]) -> Tensor:
-        """The score of this edge, a tensor without dimensions."""
-        return prune_scores[self.dest.module_name][self.patch_idx]
+    def prune_score(self, prune_scores: Mapping[str, Tensor]) -> Tensor:
+        """Return the score of this edge, a tensor without dimensions.
+
+        Raises `ArgumentError` for scores that do not have this edge.
+        """
+        return self._of_its_module(prune_scores, "prune_scores", prune_scores)[self.patch_idx]
 
     def patch_mask(self, model: HasPatchMasks) -> Tensor:
-        """The mask tensor of its destination module; `[edge.patch_idx]` is that of the edge."""
-        return model.patch_masks[self.dest.module_name]
+        """Return the mask tensor of its destination module; `[edge.patch_idx]` is the edge's.
+
+        Raises `ArgumentError` for a model that does not have this edge.
+        """
+        return self._of_its_module(getattr(model, "patch_masks", None), "model", model)
+
+    def _of_its_module(self, tensors: object, argument: str, given: object) -> Tensor:
+        found = tensors.get(self.dest.module_name) if isinstance(tensors, Mapping) else None
+        place = self.patch_idx
+        if (
+            not isinstance(found, Tensor)
+            or found.dim() != len(place)
+            or any(index >= size for index, size in zip(place, found.shape, strict=True))
+        ):
+            kind = "a patchable model" if argument == "model" else "scores of a model"
+            raise ArgumentError(argument, f"{kind} that has the edge {self!r}", type(given))
+        return found
 
     def __repr__(self) -> str:
         return self.name if self.seq_idx is None else f"{self.seq_idx}:{self.name}"

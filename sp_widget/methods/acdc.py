@@ -14,7 +14,7 @@ guess was wrong, the rows behind it are tried again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.circuits.prepared import PreparedBatch
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.errors import ArgumentError
 from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
-from sp_widget.methods.parameter import numbers
+from sp_widget.methods.parameter import MOST_NUMBERS, numbers
 from sp_widget.methods.series import EDGES, Series, term
 
 _MOST_AT_ONCE = 8
 """Edges that are tried together, at most: of more, too many are tried in vain."""
+
+_LARGEST = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +215,30 @@ def acdc_prune_scores(
 
     Raises `ArgumentError` for a bad argument.
     """
-    thresholds = tuple(base * 10.0**exp for base, exp in itertools.product(tao_bases, tao_exps))
+    check_model_and_prompts(model, dataloader)
+    bases, exps = _numbers("tao_bases", tao_bases), _numbers("tao_exps", tao_exps)
+    thresholds = tuple(base * 10.0**exp for base, exp in itertools.product(bases, exps))
     config = settings_of(
         AcdcConfig,
         {"thresholds": thresholds, "faithfulness_target": faithfulness_target, **settings},
     )
     trainer = Acdc(model, dataloader, config, validation_dataloader)
     return trainer.run(progress=progress)
+
+
+def _numbers(name: str, given: object) -> list[float]:
+    """Return the bases or exponents of thresholds: so few, and so near to 1, that a float holds
+    every product of them."""
+    wanted = f"a list of 1 to {MOST_NUMBERS} numbers from -{_LARGEST} to {_LARGEST}"
+    if isinstance(given, str | bytes | Mapping | Tensor) or not isinstance(given, Sequence):
+        raise ArgumentError(name, wanted, given)
+    good = all(
+        isinstance(each, int | float) and not isinstance(each, bool) and abs(each) <= _LARGEST
+        for each in given[: MOST_NUMBERS + 1]
+    )
+    if not good or not 1 <= len(given) <= MOST_NUMBERS:
+        raise ArgumentError(name, wanted, given)
+    return list(given)
 
 
 METHOD = Method(

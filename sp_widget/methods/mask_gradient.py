@@ -25,7 +25,7 @@ from sp_widget.circuits.prepared import PreparedBatch
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_switches
 from sp_widget.methods.base import Method, MethodConfig, Trainer, settings_of
 from sp_widget.methods.parameter import choice, number, whole_number
 from sp_widget.methods.ranking import circuit_size
@@ -198,7 +198,9 @@ def mask_gradient_prune_scores(
 
     Raises `ArgumentError` for a bad argument.
     """
-    if clean_corrupt not in ("corrupt", None):
+    if clean_corrupt is not None and not (
+        isinstance(clean_corrupt, str) and clean_corrupt == "corrupt"
+    ):
         wanted = "'corrupt' or None: clean prompts run, patched from the corrupt ones"
         raise ArgumentError("clean_corrupt", wanted, clean_corrupt)
     config = settings_of(
@@ -229,6 +231,7 @@ def edge_attribution_patching_prune_scores(
     The mask gradient of the logit difference (`answer_diff`) or of the answers' logits, at the
     plain run. `official_edges` is not used. Raises `ArgumentError` for a bad argument.
     """
+    require_switches(answer_diff=answer_diff)
     return mask_gradient_prune_scores(
         model,
         dataloader,

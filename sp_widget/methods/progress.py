@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sp_widget.errors import require_switches
+
 
 @contextmanager
 def progress_bar(
@@ -15,6 +17,7 @@ def progress_bar(
     Call what it yields after each step with the words to show beside the bar, and after several
     steps with their number too.
     """
+    require_switches(progress=enabled)
     # Not at the top: tqdm's notebook form imports ipywidgets.
     from tqdm.auto import tqdm
 

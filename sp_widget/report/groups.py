@@ -37,6 +37,8 @@ class NodeGroup:
 
     `nodes`: their names, such as `A9.6` or `MLP 3`; where token positions have nodes of their own,
     those at all positions. `note`: what is known of them.
+
+    Raises `ArgumentError` with the name of a bad argument.
     """
 
     name: str
@@ -44,6 +46,12 @@ class NodeGroup:
     note: str = ""
 
     def __post_init__(self) -> None:
+        for argument, text in (("name", self.name), ("note", self.note)):
+            if not isinstance(text, str):
+                raise ArgumentError(argument, "a text", text)
+        good = isinstance(self.nodes, Sequence) and not isinstance(self.nodes, str)
+        if not good or not all(isinstance(node, str) for node in self.nodes):
+            raise ArgumentError("nodes", "a list of names of nodes", self.nodes)
         # A list is as good.
         object.__setattr__(self, "nodes", tuple(self.nodes))
 
@@ -80,11 +88,11 @@ def check_groups(data: GraphData, groups: object, argument: str = "groups") -> l
     for group in groups:
         if not isinstance(group, NodeGroup):
             raise ArgumentError(argument, "a list of NodeGroup", group)
-        if not isinstance(group.name, str) or not 0 < len(group.name.strip()) <= LONGEST_NAME:
+        if not 0 < len(group.name.strip()) <= LONGEST_NAME:
             raise ArgumentError(argument, f"names of 1 to {LONGEST_NAME} letters", group.name)
         if group.name in names:
             raise ArgumentError(argument, "groups of different names", group.name)
-        if not isinstance(group.note, str) or len(group.note) > LONGEST_NOTE:
+        if len(group.note) > LONGEST_NOTE:
             raise ArgumentError(argument, f"notes of at most {LONGEST_NOTE} letters", group.note)
         for node in group.nodes:
             if node not in known:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from sp_widget import methods
 from sp_widget.circuits.arguments import check_count
-from sp_widget.engine.patchable_model import PatchableModel, find_edges
+from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
-from sp_widget.files import write_atomically
+from sp_widget.files import file_path, write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord
@@ -224,20 +224,16 @@ class Picture:
         `.html` is a page to explore, see `web_page`. With `width_mm` it is the figure for a paper,
         see `paper_figure`: the circuit alone, so many millimetres wide.
 
-        Raises `ArgumentError` for another ending.
+        Raises `ArgumentError` for another ending, and for an ending alone.
         """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        kind = next((each for each in FILE_KINDS if suffix == f".{each}"), None)
-        if kind is not None:
-            content = self.render(kind) if width_mm is None else self._printed(kind, width_mm)
-        elif suffix == ".html" and width_mm is None:
+        html = [".html"] if width_mm is None else []
+        found, ending = file_path(path, [*(f".{kind}" for kind in FILE_KINDS), *html])
+        kind = next((each for each in FILE_KINDS if ending == f".{each}"), None)
+        if kind is None:
             content = self.web_page()
         else:
-            html = " or .html" if width_mm is None else ""
-            wanted = f"a file name that ends in .svg, .png, .pdf{html}"
-            raise ArgumentError("path", wanted, str(path))
-        write_atomically(path, content)
+            content = self.render(kind) if width_mm is None else self._printed(kind, width_mm)
+        write_atomically(found, content)
 
     def _series(self) -> Sequence[Series]:
         validated = any(record.validation is not None for record in self._history)
@@ -317,8 +313,7 @@ def snapshot(
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    if not isinstance(model, PatchableModel):
-        raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+    require_patchable(model)
     for name, given, kind in (
         ("history", history, StepRecord),
         ("evaluations", evaluations, HardEvaluation),

@@ -14,7 +14,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
-from sp_widget.evaluation.model_factory import ModelFactory, check_factory
+from sp_widget.evaluation.model_factory import ModelFactory, check_executor, check_factory
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.evaluation.stability import Executor
 from sp_widget.methods.config_text import value_to_json
@@ -268,8 +268,7 @@ def sweep(
     """
     points = points_of(grid)
     path = folder_of(folder).absolute()
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise ArgumentError("executor", "None, or something with a method submit", executor)
+    check_executor(executor)
     check_factory("model_factory", model_factory, executor)
     if not is_whole_number(threads) or threads < 1:
         raise ArgumentError("threads", "a whole number of at least 1", threads)

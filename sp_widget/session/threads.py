@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import torch
 
+from sp_widget.data.prompts import is_whole_number
 from sp_widget.errors import ArgumentError
 
 Threads: TypeAlias = int | Literal["auto"]
@@ -49,8 +50,9 @@ SHARE_OF_TRIALS = 0.05
 
 def check_threads(threads: object) -> None:
     """Raise `ArgumentError` unless `threads` is "auto" or a number of threads."""
-    is_number = isinstance(threads, int) and not isinstance(threads, bool)
-    if threads != "auto" and not (is_number and threads >= 1):  # type: ignore[operator]
+    # An array compared with a word is an array.
+    good = threads == "auto" if isinstance(threads, str) else is_whole_number(threads)
+    if not good or (is_whole_number(threads) and threads < 1):
         raise ArgumentError("threads", "'auto' or a whole number from 1 on", threads)
 
 

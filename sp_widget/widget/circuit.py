@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
-from sp_widget.engine.patchable_model import PatchableModel, find_edges
+from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.circuit_meter import CircuitMeter
 from sp_widget.graph.edge_graph import Edge
@@ -71,8 +71,8 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
     Args:
         model: what `sp_widget.patchable_model` returns.
-        official_edges: the edges of a known circuit; the view then tells hits, misses and
-            extras apart.
+        official_edges: the edges of a known circuit, or their names; the view then tells hits,
+            misses and extras apart.
         seq_labels: a label for each token position, for a model with `seq_len`.
         prune_scores: the scores to begin with; see `show_scores`.
         frequencies: how often each edge appears in other runs; see `show_frequencies`.
@@ -140,11 +140,12 @@ class CircuitView(LockedWidget, bundle="circuit"):
         compare: Mapping[str, Tensor] | Iterable[Edge | str] | None = None,
         groups: Sequence[NodeGroup] = (),
     ) -> None:
-        if not isinstance(model, PatchableModel):
-            raise ArgumentError("model", "what sp_widget.patchable_model returns", type(model))
+        require_patchable(model)
         _check_count("n_edges", n_edges, model.n_edges)
         self._model = model
-        self._official_edges = None if official_edges is None else frozenset(official_edges)
+        self._official_edges = None
+        if official_edges is not None:
+            self._official_edges = frozenset(find_edges(model, official_edges, "official_edges"))
         self._data = graph_data(model, self._official_edges, seq_labels)
         self._circuits: dict[str, Circuit] = {}
         self._runs: dict[str, Circuit] = {}
@@ -162,7 +163,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         if compare is not None:
             self.keep(OTHER, compare)
             self.compare = OTHER
-        self.node_groups = list(groups)
+        self.node_groups = check_groups(self._data, groups)
         if dataloader is not None:
             self.measure_on(dataloader)
         self.on_msg(self._handle_message)

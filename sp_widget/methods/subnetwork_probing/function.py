@@ -7,7 +7,8 @@ from collections.abc import Collection
 from sp_widget.circuits.patch_cache import CacheMode
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
+from sp_widget.errors import require_switches
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.mask_functions import DEFAULT_INIT_VAL
 from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
@@ -56,6 +57,8 @@ def subnetwork_probing_prune_scores(
     value of its score. Raises `ArgumentError` (a `ValueError`) for a bad argument and
     `NonFiniteLossError` when the loss becomes NaN or infinite.
     """
+    require_switches(show_train_graph=show_train_graph)
+    avoided = () if avoid_edges is None else find_edges(model, avoid_edges, "avoid_edges")
     config = SubnetworkProbingConfig(
         learning_rate=learning_rate,
         epochs=epochs,
@@ -65,7 +68,7 @@ def subnetwork_probing_prune_scores(
         init_val=init_val,
         circuit_size=circuit_size,
         tree_optimisation=tree_optimisation,
-        avoid_edges=frozenset(avoid_edges or ()),
+        avoid_edges=frozenset(avoided),
         avoid_lambda=avoid_lambda,
         faithfulness_target=faithfulness_target,
         ablation_type=ablation_type,
