@@ -107,7 +107,7 @@ def check_scores(
     return scores
 
 
-def check_counts(counts: object, n_edges: int, name: str = "test_edge_counts") -> list[int]:
+def check_counts(counts: object, n_edges: int | None, name: str = "test_edge_counts") -> list[int]:
     """Return numbers of edges as a list. Raises `ArgumentError` if one is no number of edges."""
     if isinstance(counts, str | Tensor) or not isinstance(counts, Iterable):
         raise ArgumentError(name, "a list of whole numbers", counts)

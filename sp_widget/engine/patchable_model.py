@@ -279,6 +279,7 @@ def patchable_model(
         raise ArgumentError("seq_len", f"at most {MOST_POSITIONS:,} positions", seq_len)
     if not isinstance(separate_qkv, bool):
         raise ArgumentError("separate_qkv", "True or False", separate_qkv)
+    kind = None if device is None else known_device(device).type
     architecture = Architecture(model, separate_qkv or not factorized)
     refuse_hooks(model)
     graph = (
@@ -287,7 +288,7 @@ def patchable_model(
         else NodeGraph(architecture.shapes, seq_len)
     )
     patchable = PatchableModel(model, architecture, graph, slice_output)
-    if device is not None and known_device(device).type != patchable.device.type:
+    if kind not in (None, patchable.device.type):
         raise ArgumentError("device", f"the model's device, {patchable.device}", device)
     _refuse_if_nodes_differ(patchable)
     return patchable

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sp_widget.circuits.arguments import check_seed
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError, require_switches, require_word
 from sp_widget.evaluation.hypothesis_tests import (
     Independence,
@@ -101,8 +101,8 @@ def circuit_tests(
     check_seed(seed)
     require_switches(progress=progress)
     levels = _Levels(epsilon, quantile, alpha, n_random, n_permutations, seed)
+    chosen = circuit_of(require_patchable(model), circuit, n_edges, "circuit")
     runs = PromptScores(model, dataloader, score, ablation_type)
-    chosen = circuit_of(model, circuit, n_edges, "circuit")
     size = int(chosen.sum())
     n_runs = {"minimality": size + 2 * n_random, "sufficiency": n_random}
     n_runs["partial_necessity"] = n_random

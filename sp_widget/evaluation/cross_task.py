@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sp_widget.circuits.arguments import check_seed
+from sp_widget.circuits.arguments import check_model_and_prompts, check_seed
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError, require_switches
@@ -101,6 +101,8 @@ def cross_task(
         if not isinstance(given, Mapping) or not given:
             raise ArgumentError(name, "a dictionary from names", given)
     require_patchable(model)
+    for name, dataloader in dataloaders.items():
+        check_model_and_prompts(model, dataloader, f"dataloaders[{name!r}]")
     check_n_drawn("n_random", n_random)
     check_seed(seed)
     require_switches(progress=progress)

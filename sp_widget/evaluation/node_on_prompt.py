@@ -14,7 +14,7 @@ from torch import Tensor
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.data.token_text import token_text
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.engine.protocol import ObservedBlock
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.predictions import TOP, pair_runs
@@ -188,14 +188,15 @@ def look_into(
     """
     if not is_whole_number(top) or top < 1:
         raise ArgumentError("top", "a whole number of at least 1", top)
-    runs = pair_runs(model, pair, patch_type, ablation_type, dataloader)
+    found = find_node(require_patchable(model), node)
     circuit = any_circuit_of(model, prune_scores, n_edges, "prune_scores")
+    runs = pair_runs(model, pair, patch_type, ablation_type, dataloader)
     scores = (
         prune_scores
         if isinstance(prune_scores, Mapping)
         else model.graph.split(circuit.to(torch.float32))
     )
-    return node_on_prompt(runs, find_node(model, node), circuit, scores, top)
+    return node_on_prompt(runs, found, circuit, scores, top)
 
 
 def find_node(model: PatchableModel, name: object) -> NodeOfModel:

@@ -140,8 +140,9 @@ def predictions(
     """
     if not is_whole_number(top) or top < 1:
         raise ArgumentError("top", "a whole number of at least 1", top)
+    circuit = any_circuit_of(require_patchable(model), prune_scores, n_edges, "prune_scores")
     runs = pair_runs(model, pair, patch_type, ablation_type, dataloader)
-    return predictions_of(runs, any_circuit_of(model, prune_scores, n_edges, "prune_scores"), top)
+    return predictions_of(runs, circuit, top)
 
 
 def pair_runs(
@@ -154,8 +155,9 @@ def pair_runs(
     """Return the runs of a pair. Raises `ArgumentError` with the name of a bad argument."""
     require_patchable(model)
     model.check_unchanged()
+    checked = as_pair(model, pair)
     mean = patch_mean(model, ablation_type, dataloader)
-    return PairRuns(model, as_pair(model, pair), patch_type, ablation_type, mean)
+    return PairRuns(model, checked, patch_type, ablation_type, mean)
 
 
 def predictions_of(runs: PairRuns, circuit: Bool[Tensor, " edges"], top: int = TOP) -> Predictions:

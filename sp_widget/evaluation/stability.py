@@ -189,12 +189,19 @@ def stability(
     """
     require_switches(progress=progress)
     check_executor(executor)
+    # The runs may take hours.
+    known = runs.n_edges if isinstance(runs, PatchableModel) else None
+    check_count(n_edges, known)
+    if sizes is not None:
+        check_counts(sizes, known, "sizes")
     if isinstance(runs, PatchableModel) or callable(runs):
         if isinstance(runs, PatchableModel):
             make: Callable[[], Made] = partial(
                 Made, *check_model_and_prompts(runs, dataloader), None
             )
         else:
+            if isinstance(runs, torch.nn.Module):
+                raise ArgumentError("runs", "a model that patchable_model made", type(runs))
             if dataloader is not None:
                 raise ArgumentError("dataloader", "None: the function returns it", type(dataloader))
             if executor is not None:
@@ -261,7 +268,10 @@ def _measured(
         }:
             raise ArgumentError("runs", "scores of one model", list(each))
     size = check_count(n_edges, graph.n_edges)
-    chosen = _sizes(graph.n_edges, size) if sizes is None else check_counts(sizes, graph.n_edges)
+    if sizes is None:
+        chosen = _sizes(graph.n_edges, size)
+    else:
+        chosen = check_counts(sizes, graph.n_edges, "sizes")
     importance = torch.stack([graph.flatten(dict(each)).detach().abs().cpu() for each in runs])
     frequencies = _circuits(importance, size).float().mean(0)
     return Stability(

@@ -53,6 +53,10 @@ def register(method: Method) -> None:
     The same name again replaces it, so that a cell may be run again. Raises `ArgumentError` for
     the name of a method that comes with the package.
     """
+    from sp_widget.methods.base import Method
+
+    if not isinstance(method, Method):
+        raise ArgumentError("method", "a sp_widget.methods.base.Method", type(method))
     if method.name in _HOMES:
         raise ArgumentError("method", f"another name than {', '.join(_HOMES)}", method.name)
     _ADDED[method.name] = method

@@ -14,7 +14,7 @@ guess was wrong, the rows behind it are tried again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,8 @@ from sp_widget.methods.series import EDGES, Series, term
 _MOST_AT_ONCE = 8
 """Edges that are tried together, at most: of more, too many are tried in vain."""
 
-_LARGEST = 100
+_LARGEST = 100.0
+"""Base or exponent of a threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,8 @@ def acdc_prune_scores(
     Raises `ArgumentError` for a bad argument.
     """
     check_model_and_prompts(model, dataloader)
-    bases, exps = _numbers("tao_bases", tao_bases), _numbers("tao_exps", tao_exps)
+    bases = _numbers("tao_bases", tao_bases, at_least=1 / _LARGEST)
+    exps = _numbers("tao_exps", tao_exps, at_least=-_LARGEST)
     thresholds = tuple(base * 10.0**exp for base, exp in itertools.product(bases, exps))
     config = settings_of(
         AcdcConfig,
@@ -226,15 +228,16 @@ def acdc_prune_scores(
     return trainer.run(progress=progress)
 
 
-def _numbers(name: str, given: object) -> list[float]:
-    """Return the bases or exponents of thresholds: so few, and so near to 1, that a float holds
-    every product of them."""
-    wanted = f"a list of 1 to {MOST_NUMBERS} numbers from -{_LARGEST} to {_LARGEST}"
-    if isinstance(given, str | bytes | Mapping | Tensor) or not isinstance(given, Sequence):
+def _numbers(name: str, given: object, at_least: float) -> list[float]:
+    """Return the bases or exponents of thresholds: such that a float holds every threshold."""
+    wanted = f"a list of 1 to {MOST_NUMBERS} numbers from {at_least:g} to {_LARGEST:g}"
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise ArgumentError(name, wanted, given)
     good = all(
-        isinstance(each, int | float) and not isinstance(each, bool) and abs(each) <= _LARGEST
-        for each in given[: MOST_NUMBERS + 1]
+        isinstance(each, int | float)
+        and not isinstance(each, bool)
+        and at_least <= each <= _LARGEST
+        for each in given[:MOST_NUMBERS]
     )
     if not good or not 1 <= len(given) <= MOST_NUMBERS:
         raise ArgumentError(name, wanted, given)

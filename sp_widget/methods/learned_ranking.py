@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
@@ -143,6 +144,7 @@ def learned_ranking_prune_scores(
     Raises `ArgumentError` for a bad argument and `NonFiniteLossError` when the loss becomes NaN or
     infinite.
     """
+    check_model_and_prompts(model, dataloader)
     config = settings_of(LearnedRankingConfig, {**recipe_settings(model, dataloader), **settings})
     trainer = LearnedRanking(model, dataloader, config, validation_dataloader)
     return trainer.run(progress=progress)

@@ -91,7 +91,7 @@ class MaskGradientConfig(MethodConfig):
         """The values of the masks at which gradients are taken."""
         n = self.integrated_grad_samples
         if n is None:
-            return (self.mask_val or 0.0,)
+            return (float(self.mask_val or 0),)
         return tuple(point / n for point in range(n + 1))
 
 

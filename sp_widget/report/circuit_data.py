@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sp_widget.circuits.paths import is_causal, output_positions
 from sp_widget.circuits.scores import finite
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.roc import auroc
 from sp_widget.graph.base_graph import BaseGraph
@@ -98,6 +98,20 @@ class GraphData(TypedDict):
     causal: bool
     official: list[int] | None
     """The edges of the known circuit, by their places in the flat vector."""
+
+
+def known_circuit(
+    model: PatchableModel, official_edges: Iterable[Edge | str] | None
+) -> frozenset[Edge] | None:
+    """Return the edges of a known circuit, some of which may be given by their names.
+
+    Raises `ArgumentError` for anything but edges of this model.
+    """
+    if official_edges is None:
+        return None
+    edges = find_edges(model, official_edges, "official_edges")
+    _places(model.graph, edges)
+    return frozenset(edges)
 
 
 def graph_data(

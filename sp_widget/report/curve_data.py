@@ -58,7 +58,7 @@ def curve_traits(
         return {"curves": []}
     first = next(iter(evaluations.values()))
     metric = first.metrics[0] if metric is None else metric
-    if all(math.isnan(value) for _, value in first.curve(metric)):
+    if not isinstance(metric, str) or all(math.isnan(value) for _, value in first.curve(metric)):
         known = [*first.metrics, *(["logit_diff_share"] if "logit_diff" in first.metrics else [])]
         raise ArgumentError("metric", f"one of {known}", metric)
     # With another metric a run cannot stand beside the first.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import Tensor
 
 from sp_widget import methods
-from sp_widget.circuits.arguments import check_count
-from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
+from sp_widget.circuits.arguments import check_count, check_scores
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import file_path, write_atomically
@@ -28,7 +28,7 @@ from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
 from sp_widget.report import tables
 from sp_widget.report.chart_data import chart_traits
-from sp_widget.report.circuit_data import KNOWN, graph_data, score_traits
+from sp_widget.report.circuit_data import KNOWN, graph_data, known_circuit, score_traits
 from sp_widget.report.curve_data import curve_traits, named_evaluations
 from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
@@ -321,6 +321,7 @@ def snapshot(
         good = isinstance(given, Sequence) and all(isinstance(each, kind) for each in given)
         if not good or isinstance(given, str | bytes):
             raise ArgumentError(name, f"a list of {kind.__name__}", given)
+    check_scores(prune_scores, model.graph)
     if n_edges is not None:
         check_count(n_edges, model.n_edges)
     for name, text in (("title", title), ("code", code)):
@@ -331,9 +332,7 @@ def snapshot(
         raise ArgumentError("faithfulness", "evaluations of this model", faithfulness)
     if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:
         raise ArgumentError("config", "the config of a method or None", type(config))
-    known = None
-    if official_edges is not None:
-        known = frozenset(find_edges(model, official_edges, "official_edges"))
+    known = known_circuit(model, official_edges)
     if n_edges is None:
         if history:
             n_edges = history[-1].hard_edge_count

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sp_widget.data.device import known_device
 from sp_widget.data.json_data import batch_sizes
 from sp_widget.data.prompts import is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
@@ -94,12 +95,14 @@ def load(
         {"model": model, "n_train": n_train, "n_test": n_test, "seed": seed},
         f"None, because the bundled task {name} brings its model and its prompts",
     )
+    sizes = None if batch_size is None else batch_sizes(batch_size)
+    place = None if device is None else known_device(device)
     installed = version("transformer-lens")
     if int(installed.split(".")[0]) < 4:
         raise ImportError(
             f"the bundled tasks need transformer-lens 4.3 or newer; {installed} is installed"
         )
-    return _LOADERS[name](batch_size, device)
+    return _LOADERS[name](sizes, place)
 
 
 def _load_standard(

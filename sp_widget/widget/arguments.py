@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import traitlets
 
 from sp_widget.errors import ArgumentError
-from sp_widget.graph.edge_graph import Edge
 from sp_widget.widget.namespace import name_problem
 
 
-def check_widget_arguments(official_edges: object, save_as: object) -> None:
-    """Raise `ArgumentError` for the first argument that is not what it should be."""
-    if official_edges is not None and not (
-        isinstance(official_edges, Collection)
-        and all(isinstance(edge, Edge) for edge in official_edges)
-    ):
-        raise ArgumentError("official_edges", "a collection of edges or None", type(official_edges))
+def check_save_as(save_as: object) -> None:
+    """Raise `ArgumentError` for what is not the name of a variable of the user's own."""
     if not isinstance(save_as, str):
         raise ArgumentError("save_as", "the name of a variable", save_as)
     problem = name_problem(save_as)

@@ -13,6 +13,7 @@ import traitlets
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from sp_widget.circuits.arguments import check_scores
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
@@ -23,6 +24,7 @@ from sp_widget.report.circuit_data import (
     KNOWN,
     GraphData,
     graph_data,
+    known_circuit,
     score_bytes,
     score_traits,
 )
@@ -143,9 +145,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
         require_patchable(model)
         _check_count("n_edges", n_edges, model.n_edges)
         self._model = model
-        self._official_edges = None
-        if official_edges is not None:
-            self._official_edges = frozenset(find_edges(model, official_edges, "official_edges"))
+        self._official_edges = known_circuit(model, official_edges)
         self._data = graph_data(model, self._official_edges, seq_labels)
         self._circuits: dict[str, Circuit] = {}
         self._runs: dict[str, Circuit] = {}
@@ -161,7 +161,10 @@ class CircuitView(LockedWidget, bundle="circuit"):
         if self._official_edges is not None:
             self.compare = KNOWN
         if compare is not None:
-            self.keep(OTHER, compare)
+            try:
+                self.keep(OTHER, compare)
+            except ArgumentError as error:
+                raise ArgumentError("compare", error.wanted, error.got) from None
             self.compare = OTHER
         self.node_groups = check_groups(self._data, groups)
         if dataloader is not None:
@@ -275,6 +278,10 @@ class CircuitView(LockedWidget, bundle="circuit"):
 
         Raises `ArgumentError` for scores of another model.
         """
+        if not isinstance(runs, Mapping) or not all(isinstance(name, str) for name in runs):
+            raise ArgumentError("runs", "scores by the name of their run", runs)
+        for name, scores in runs.items():
+            check_scores(scores, self._model.graph, f"runs[{name!r}]")
         found = {name: PruneScores(scores, self._model.graph) for name, scores in runs.items()}
         with self._lock:
             self._runs = {**found}

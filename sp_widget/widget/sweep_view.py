@@ -104,7 +104,10 @@ class SweepView(ipywidgets.VBox):  # type: ignore[misc]
         official_edges: Collection[Edge] | None = None,
     ) -> None:
         # A reader of its own: others may read the sweep in other threads.
-        self._sweep = Sweep(sweep.path if isinstance(sweep, Sweep) else sweep)
+        try:
+            self._sweep = Sweep(sweep.path if isinstance(sweep, Sweep) else sweep)
+        except ArgumentError as error:
+            raise ArgumentError("sweep", error.wanted, error.got) from None
         self._model = model
         self.table = SweepTable()
         self.circuit = None if model is None else CircuitView(model, official_edges)

@@ -25,6 +25,7 @@ from sp_widget.methods.base import MethodConfig, Trainer
 from sp_widget.methods.config_text import config_to_json
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.run_files import folder_of, in_file
+from sp_widget.report.circuit_data import known_circuit
 from sp_widget.report.history_table import history_frame
 from sp_widget.report.picture import Picture, snapshot
 from sp_widget.session import ACTIVE, ENDED, Session, Snapshot, State
@@ -32,7 +33,7 @@ from sp_widget.session.background_evaluation import BackgroundEvaluation
 from sp_widget.session.state import check_action
 from sp_widget.session.threads import Threads, check_threads
 from sp_widget.widget import lifetime
-from sp_widget.widget.arguments import check_widget_arguments
+from sp_widget.widget.arguments import check_save_as
 from sp_widget.widget.as_code import groups_as_code, names_in_notebook
 from sp_widget.widget.beginning import Beginning
 from sp_widget.widget.chart import Chart
@@ -89,7 +90,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         method: the method that the panel shows at first, as in `sp_widget.methods.names()`.
         config: the settings that the panel shows at first, a config of any method; by default those
             of `method` that need no tuning.
-        official_edges: the edges of a known circuit, to compare with.
+        official_edges: the edges of a known circuit, or their names, to compare with.
         save_as: the notebook's variable for the scores. One that holds anything but scores is
             overwritten only after a person agreed in the panel.
         threads: how many threads the training uses, whatever torch is set to elsewhere. `"auto"`:
@@ -115,14 +116,14 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     ) -> None:
         chosen = methods.get(method) if config is None else methods.of(config)
         check_training_arguments(model, dataloader, validation_dataloader, config, chosen.Config)
-        check_widget_arguments(official_edges, save_as)
+        self.official_edges = known_circuit(model, official_edges)
+        check_save_as(save_as)
         check_threads(threads)
         path = None if folder is None else folder_of(folder)
         saved = read_panel(path) if path is not None and holds_panel(path) else None
         self._model = model
         self._dataloader = dataloader
         self._validation_dataloader = validation_dataloader
-        self.official_edges = None if official_edges is None else frozenset(official_edges)
 
         config = chosen.first_config(model, dataloader) if config is None else config
         self.panel = ControlPanel(
@@ -136,7 +137,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         )
         self.chart = Chart(chosen.series_for(validation_dataloader is not None))
         self.circuit = CircuitView(
-            model, official_edges, dataloader.seq_labels if model.seq_len is not None else None
+            model, self.official_edges, dataloader.seq_labels if model.seq_len is not None else None
         )
         self.faithfulness = FaithfulnessView()
         self.export = ExportPanel(self)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -252,10 +252,10 @@ def _evaluation(given: Given) -> dict[str, Call]:
 def _single_prompts(given: Given) -> dict[str, Call]:
     how = {
         "patch_type": sp.PatchType.TREE_PATCH,
-        "ablation_type": sp.AblationType.RESAMPLE,
+        "ablation_type": sp.AblationType.TOKENWISE_MEAN_CORRUPT,
     }
     circuit = {"prune_scores": given.scores, "n_edges": 3}
-    pair = {"pair": given.loader.dataset[0], "dataloader": None, "top": 5}
+    pair = {"pair": given.loader.dataset[0], "dataloader": given.loader, "top": 5}
     return {
         "predictions": (sp.predictions, {"model": given.model, **circuit, **pair, **how}),
         "look_into": (
@@ -272,7 +272,7 @@ def _files(given: Given) -> dict[str, Call]:
     given.scores.save(folder / "scores.json")
     model = sp.patchable_model(bridge("gpt2"))
     scores = model.new_prune_scores(1.0)
-    sp.export_mib(folder / "graph.json", model, scores, n_edges=3)
+    sp.export_mib(folder / "graph.json", model, scores, n_edges=model.n_edges)
     read = {"path": folder / "graph.json", "model": model}
     return {
         "PruneScores.save": (given.scores.save, {"path": folder / "scores.json"}),
@@ -280,7 +280,10 @@ def _files(given: Given) -> dict[str, Call]:
             sp.PruneScores.load,
             {"path": folder / "scores.json", "graph": given.model.graph},
         ),
-        "export_mib": (sp.export_mib, {**read, "prune_scores": scores, "n_edges": 3}),
+        "export_mib": (
+            sp.export_mib,
+            {**read, "path": folder / "written.json", "prune_scores": scores, "n_edges": 3},
+        ),
         "export_mib_submission": (
             sp.export_mib_submission,
             {
@@ -317,7 +320,10 @@ def _methods(given: Given) -> dict[str, Call]:
     return {
         "methods.get": (sp.methods.get, {"name": "acdc"}),
         "methods.of": (sp.methods.of, {"config": sp.AcdcConfig()}),
-        "methods.register": (sp.methods.register, {}),
+        "methods.register": (
+            _registered,
+            {"method": replace(sp.methods.get("random"), name="mine")},
+        ),
         # Each setting is checked by its config.
         **{
             Config.__name__: (Config, {field.name: field.default for field in fields(Config)})
@@ -343,7 +349,7 @@ def _methods(given: Given) -> dict[str, Call]:
                 "tree_optimisation": True,
                 "avoid_edges": None,
                 "avoid_lambda": 1.0,
-                "faithfulness_target": "mse",
+                "faithfulness_target": "kl_div",
                 "ablation_type": sp.AblationType.ZERO,
                 "seed": 0,
                 "cache": "auto",
@@ -352,7 +358,7 @@ def _methods(given: Given) -> dict[str, Call]:
         ),
         "acdc_prune_scores": (
             sp.acdc_prune_scores,
-            {**seen, "tao_exps": [-1], "tao_bases": [1], "faithfulness_target": "mse"},
+            {**seen, "tao_exps": [-1], "tao_bases": [1], "faithfulness_target": "kl_div"},
         ),
         "mask_gradient_prune_scores": (
             sp.mask_gradient_prune_scores,
@@ -372,7 +378,7 @@ def _methods(given: Given) -> dict[str, Call]:
         ),
         "eap_ig_prune_scores": (sp.eap_ig_prune_scores, {**seen, "points": 1}),
         **{
-            function.__name__: (function, {**seen, "epochs": 1})
+            function.__name__: (function, {**seen, "steps": 1})
             for function in (
                 sp.edge_pruning_prune_scores,
                 sp.learned_ranking_prune_scores,
@@ -387,6 +393,15 @@ def _methods(given: Given) -> dict[str, Call]:
             {**given.both, "official_edges": given.edges},
         ),
     }
+
+
+def _registered(method: Any) -> None:
+    before = sp.methods._ADDED.copy()
+    try:
+        sp.methods.register(method)
+    finally:
+        sp.methods._ADDED.clear()
+        sp.methods._ADDED.update(before)
 
 
 class _MakesNothing:
@@ -512,8 +527,9 @@ def _views(given: Given) -> dict[str, Call]:
 
 
 def _closed(View: Callable[..., Any]) -> Callable[..., None]:
-    """Make a view and close it."""
+    """Return a function that makes a view and closes it."""
 
+    @wraps(View)
     def make(**arguments: Any) -> None:
         View(**arguments).close()
 

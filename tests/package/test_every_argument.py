@@ -1,28 +1,86 @@
 """Whatever is given for an argument of a public function: it works, or our own error names it.
 
 Each argument of each function in turn is replaced by each of the values that were found to end in
-somebody else's error, all others being right. Functions that train are here by their configs, which
-check all settings; what they take beside these is in tests/circuits/test_arguments.py.
+somebody else's error, all others being right (`right_arguments.py`). What an argument may be beside
+these values is in tests/circuits/test_arguments.py.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy
+import pytest
 import torch
 
 import sp_widget as sp
-from sp_widget.errors import ArgumentError
-from tests.model_kinds import bridge, dataloader
+from sp_widget.errors import ArgumentError, shown
+from tests.package.right_arguments import calls
 
 OURS = (ArgumentError, sp.PromptFileError, sp.UnsupportedModelError, sp.StateError)
+
+RESULT = "a result, which functions of this package make"
+ERROR = "an error, which is raised here"
+CHOICE = "names of choices"
+
+NOT_CALLED = {
+    "__version__": "a text",
+    **dict.fromkeys(("AblationType", "MaskFn", "PatchType"), CHOICE),
+    **dict.fromkeys(("DestNode", "SrcNode"), "parts of a graph, which `patchable_model` makes"),
+    **dict.fromkeys(
+        ("PromptPair", "PromptPairBatch"),
+        "what a dataset or a dataloader gives; checked where it is taken, such as `predictions`",
+    ),
+    **dict.fromkeys(
+        (
+            "CircuitTest",
+            "CircuitTests",
+            "CrossTask",
+            "Estimate",
+            "Evaluation",
+            "HardEvaluation",
+            "KnockedOut",
+            "ModelCheck",
+            "NodeOnPrompt",
+            "OnTask",
+            "Overlap",
+            "PerPrompt",
+            "PrecisionRecall",
+            "Predictions",
+            "RocCurve",
+            "Stability",
+            "StepRecord",
+        ),
+        RESULT,
+    ),
+    **dict.fromkeys(
+        (
+            "ArgumentError",
+            "ModelChangedError",
+            "ModelCheckError",
+            "NonFiniteLossError",
+            "PromptFileError",
+            "StateError",
+            "UnsupportedModelError",
+        ),
+        ERROR,
+    ),
+}
+"""Public names that are not called here, and why."""
+
+NOT_USED = {"official_edges": "object"}
+"""A parameter, with its annotation, that is there for the reference's sake and not looked at."""
+
+CALLED = {"score", "metrics", "after_step"}
+"""Arguments that are functions of the user's: what they raise is theirs."""
+
+NAMED = {"methods.get": {"method"}, "methods.of": {"config"}}
+"""Functions whose errors name the argument as their callers have it."""
 
 
 class Unreadable:
@@ -79,21 +137,57 @@ WRONG: tuple[Any, ...] = (
 )
 
 
-def test_whatever_is_given_for_an_argument_works_or_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own: some of the values are names of files that can be written."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_whatever_is_given_for_an_argument_works_or_is_refused_by_name(elsewhere: Path) -> None:
+    functions = calls(elsewhere)
+    called = {name.split(",")[0].split(".")[0] for name in functions}
+    assert set(sp.__all__) - called == NOT_CALLED.keys()
     failures, n_calls = [], 0
-    for name, (function, right) in calls(tmp_path).items():
+    for name, (function, right) in functions.items():
+        function(**right)
+        parameters = inspect.signature(function).parameters
         for argument in right:
+            parameter = parameters.get(argument)
             for value in WRONG:
+                if parameter is not None and parameter.default is value:
+                    continue
+                if argument in CALLED and callable(value):
+                    continue
                 n_calls += 1
+                problem = ""
                 try:
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         function(**{**right, argument: value})
+                except ArgumentError as error:
+                    named = re.split(r"\W", error.argument)[0]
+                    if named not in right.keys() | NAMED.get(name, set()):
+                        problem = f"it names {error.argument!r}"
+                    if len(str(error)) > 1000:
+                        problem = f"{len(str(error))} letters"
                 except OURS as error:
                     if len(str(error)) > 1000:
-                        failures.append(f"{name}({argument}=…): {len(str(error))} letters")
+                        problem = f"{len(str(error))} letters"
                 except Exception as error:
-                    shown = str(type(value)) if isinstance(value, Unreadable) else repr(value)[:60]
-                    text = f"{type(error).__name__}: {str(error)[:80]}"
-                    failures.append(f"{name}({argument}={shown}): {text}")
+                    problem = f"{type(error).__name__}: {str(error)[:80]}"
+                if problem:
+                    failures.append(f"{name}({argument}={shown(value)[:60]}): {problem}")
     assert not failures, f"{len(failures)} of {n_calls} calls:\n" + "\n".join(failures)
+
+
+def test_every_parameter_of_a_public_function_is_tried(elsewhere: Path) -> None:
+    missing = [
+        f"{name}({parameter.name})"
+        for name, (function, right) in calls(elsewhere).items()
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        and parameter.name not in right
+        and NOT_USED.get(parameter.name) != parameter.annotation
+    ]
+    assert not missing

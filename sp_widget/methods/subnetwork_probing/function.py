@@ -19,7 +19,7 @@ from sp_widget.types import AblationType, FaithfulnessTarget, MaskFn
 def subnetwork_probing_prune_scores(
     model: PatchableModel,
     dataloader: PromptDataLoader,
-    official_edges: Collection[Edge] | None = None,
+    official_edges: object = None,
     learning_rate: float = 0.1,
     epochs: int = 20,
     regularize_lambda: float = 10,
@@ -29,7 +29,7 @@ def subnetwork_probing_prune_scores(
     show_train_graph: bool = False,
     circuit_size: int | None = None,
     tree_optimisation: bool = False,
-    avoid_edges: Collection[Edge] | None = None,
+    avoid_edges: Collection[Edge | str] | None = None,
     avoid_lambda: float = 1.0,
     faithfulness_target: FaithfulnessTarget = "kl_div",
     validation_dataloader: PromptDataLoader | None = None,
