@@ -184,8 +184,9 @@ POSITION_KINDS = (
 )
 """One for each way in which a token's position, and what it sees, enters a model."""
 
-# More blocks than the engine takes backward at once.
 _MAKERS |= {
+    "one-block": lambda: _native(n_layers=1, n_heads=2, attn_only=True),
+    # More blocks than the engine takes backward at once.
     "gpt2-deep": lambda: _hugging_face("GPT2", **{**_GPT2, "n_layer": 9, "n_head": 2}),
     "neox-deep": lambda: _hugging_face(
         "GPTNeoX", **{**_NEOX, "num_hidden_layers": 6, "num_attention_heads": 2}

@@ -31,7 +31,7 @@ class Given:
 
     @cached_property
     def model(self) -> sp.PatchableModel:
-        return sp.patchable_model(bridge("native-attention-only"))
+        return sp.patchable_model(bridge("one-block"))
 
     @cached_property
     def loader(self) -> sp.PromptDataLoader:
