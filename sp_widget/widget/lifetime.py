@@ -27,6 +27,9 @@ from typing import Any
 from ipywidgets import Widget
 from ipywidgets.widgets import widget as registry
 
+from sp_widget.widget.foreign import handle_message
+from sp_widget.widget.locked import LockedWidget
+
 _shown: dict[str, list[Widget]] = {}
 """A cell to the widgets that its output shows."""
 
@@ -71,8 +74,10 @@ def hold_weakly(root: Widget) -> list[Widget]:
 def _passing_to(reference: weakref.ref[Widget]) -> Callable[[Any], None]:
     def pass_on(message: Any) -> None:
         widget = reference()
-        if widget is not None:
+        if isinstance(widget, LockedWidget):
             widget._handle_msg(message)
+        elif widget is not None:
+            handle_message(widget, message)
 
     return pass_on
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import anywidget
 import traitlets
 
 from sp_widget.report.bundle import bundled
-from sp_widget.widget.error_text import shortened
-
-LONGEST = 20_000
-"""Letters and values that a message from the browser may hold, many times what a person types."""
+from sp_widget.widget.message import log_dropped, message_problem, values_in
 
 
 class LockedWidget(anywidget.AnyWidget):
@@ -83,17 +79,14 @@ class LockedWidget(anywidget.AnyWidget):
 
     def drop(self, what: str, content: object) -> None:
         """Say in one line of the log that the browser sent something of no use."""
-        text = repr(content) if _length(content) <= LONGEST else f"{type(content).__name__}, long"
-        name = type(self).__name__
-        self.log.warning("%s dropped %s from the browser: %s", name, what, shortened(text))
+        log_dropped(self, what, content)
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         """Answer the browser (called by the comm)."""
         data = message["content"].get("data")
-        if not _is_message(data):
-            self.drop("a message that is none of ipywidgets", data)
-        elif _length(data) > LONGEST:
-            self.drop("a message that is too long", data)
+        problem = message_problem(data)
+        if problem:
+            self.drop(problem, data)
         else:
             super()._handle_msg(message)
 
@@ -102,7 +95,7 @@ class LockedWidget(anywidget.AnyWidget):
         trait = self.traits().get(name)
         if trait is None or not trait.metadata.get("browser"):
             return "a trait that it may not set"
-        if any(isinstance(each, float) and not math.isfinite(each) for each in _values(value)):
+        if any(isinstance(each, float) and not math.isfinite(each) for each in values_in(value)):
             return "a number that is none"
         try:
             # With what the class itself checks.
@@ -110,36 +103,3 @@ class LockedWidget(anywidget.AnyWidget):
         except (traitlets.TraitError, ValueError, TypeError, OverflowError):
             return "a value of another kind"
         return ""
-
-
-def _is_message(data: object) -> bool:
-    match data:
-        case {"method": "update", "state": dict(), **others}:
-            # The values that the browser sets hold no binary data.
-            return not others.get("buffer_paths")
-        case {"method": "custom", "content": _} | {"method": "request_state"}:
-            return True
-    return False
-
-
-def _length(content: object) -> int:
-    """Return how many letters and values there are in `content`, counted until that is too many."""
-    length = 0
-    for value in _values(content):
-        length += len(value) if isinstance(value, str | bytes) else 1
-        if length > LONGEST:
-            break
-    return length
-
-
-def _values(content: object) -> Iterator[object]:
-    """Yield `content` and all that it holds."""
-    waiting = [content]
-    while waiting:
-        value = waiting.pop()
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif isinstance(value, list | tuple):
-            waiting.extend(value)

@@ -32,6 +32,7 @@ from sp_widget.methods.subnetwork_probing.config import SubnetworkProbingConfig
 from sp_widget.methods.subnetwork_probing.trainer import SubnetworkProbing
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.status import status_now, write_status
+from sp_widget.widget.sweep_view import SweepTable
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.fuzz.mutations import changed, changed_json, changed_safetensors, disturbed
 from tests.model_kinds import bridge, dataloader
@@ -207,19 +208,36 @@ def probe(model: PatchableModel) -> Iterator[SubnetworkProbingWidget]:
     probe.close()
 
 
+@pytest.fixture(scope="module")
+def table() -> SweepTable:
+    return SweepTable()
+
+
 MESSAGES: tuple[Any, ...] = (
     {"type": "method", "method": "acdc"},
     {"type": "preset", "preset": "1"},
     {"type": "run", "number": 1, "name": "a"},
     {"type": "command", "command": "pause"},
     {"type": "export", "format": "history_csv", "request": "1"},
+    {"type": "typed", "clean": "1 2", "corrupt": "1 3"},
+    {"type": "measure"},
 )
 
 
 @seeds(2_000)
-def test_messages_of_the_browser(probe: SubnetworkProbingWidget, seed: int) -> None:
+def test_messages_of_the_browser(
+    probe: SubnetworkProbingWidget, table: SweepTable, seed: int
+) -> None:
     random = Random(seed)
-    parts = (probe.panel, probe.chart.tools, probe.circuit, probe.export)
+    parts = (
+        probe.panel,
+        probe.chart.tools,
+        probe.circuit,
+        probe.export,
+        probe.prompts,
+        probe.faithfulness,
+        table,
+    )
     seen: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: seen.append(handler.format(record))  # type: ignore[method-assign]

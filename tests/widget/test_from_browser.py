@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from sp_widget.widget.locked import LONGEST, LockedWidget
+from sp_widget.widget.lifetime import widgets_in
+from sp_widget.widget.locked import LockedWidget
+from sp_widget.widget.message import LONGEST
+from sp_widget.widget.sweep_view import SweepTable
 from sp_widget.widget.widget import SubnetworkProbingWidget
 
 LONG = "x" * 10_000_000
@@ -31,11 +34,15 @@ def lines() -> Iterator[list[str]]:
 
 
 def widgets(probe: SubnetworkProbingWidget) -> dict[str, LockedWidget]:
+    """Every widget of ours that answers the browser."""
     return {
         "panel": probe.panel,
         "chart": probe.chart.tools,
         "circuit": probe.circuit,
         "export": probe.export,
+        "prompts": probe.prompts,
+        "faithfulness": probe.faithfulness,
+        "sweep": SweepTable(),
     }
 
 
@@ -87,12 +94,34 @@ BAD: list[tuple[str, Any]] = [
     ("circuit", custom({"type": "keep", "name": "a", "size": 1, "switches": [3]})),
     ("circuit", custom({"type": "keep", "name": "a"})),
     ("circuit", custom({"type": "keep", "name": 3})),
+    ("prompts", update({"chosen": 10**6})),
+    ("prompts", update({"chosen": "0"})),
+    ("prompts", update({"node": "A99.0"})),
+    ("prompts", update({"node": ["A0.0"]})),
+    ("prompts", update({"pinned": 3})),
+    ("prompts", update({"n_edges": -1})),
+    ("prompts", update({"typed": ["a", "b"]})),
+    ("prompts", update({"whole_pattern": ""})),
+    ("prompts", custom({"type": "typed", "clean": 1, "corrupt": "b"})),
+    ("prompts", custom({"type": "typed", "clean": "a" * 9_000, "corrupt": "b"})),
+    ("prompts", custom([])),
+    ("faithfulness", update({"n_edges": 1.5})),
+    ("faithfulness", update({"training_edges": "3"})),
+    ("faithfulness", update({"curves": [], "metric": "x"})),
+    ("faithfulness", update({"measure": "now"})),
+    ("faithfulness", custom({"type": "measure!"})),
+    ("faithfulness", custom("measure")),
+    ("sweep", update({"chosen": 1})),
+    ("sweep", update({"rows": []})),
+    ("sweep", update({"detail": "<b>"})),
     ("chart", update({"traces": []})),
     ("export", update({"formats": []})),
     # Long ones.
     ("panel", update({"save_as": LONG})),
     ("panel", update({"values": {"epochs": LONG}})),
     ("circuit", update({"search": LONG})),
+    ("prompts", custom({"type": "typed", "clean": LONG, "corrupt": "b"})),
+    ("sweep", update({"chosen": LONG})),
     ("panel", custom({"type": "preset", "preset": LONG})),
     ("panel", custom({"type": "run", "number": 1, "name": LONG})),
     ("chart", update({"hidden": ["a"] * 10 * LONGEST})),
@@ -137,6 +166,64 @@ def test_what_is_of_no_use_is_dropped_with_one_line(
     printed = capsys.readouterr()
     assert "Traceback" not in printed.out + printed.err
     assert probe.state == "idle"
+
+
+def test_every_widget_that_answers_the_browser_is_tried(
+    make_probe: Callable[..., SubnetworkProbingWidget],
+) -> None:
+    def below(kind: type[LockedWidget]) -> set[type[LockedWidget]]:
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    # anywidget makes a class for each instance that gets traits.
+    classes = {cls for cls in below(LockedWidget) if "bundle" in vars(cls)}
+    tried = widgets(make_probe())
+    assert classes == {
+        next(cls for cls in type(part).__mro__ if cls in classes) for part in tried.values()
+    }
+    assert {name for name, _ in BAD} == tried.keys()
+
+
+def test_boxes_and_marks_drop_what_their_traits_refuse(
+    make_probe: Callable[..., SubnetworkProbingWidget],
+    lines: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    probe = make_probe()
+    parts = [part for root in (probe, *probe._links) for part in widgets_in(root)]
+    # One of each kind.
+    foreign = {type(part).__name__: part for part in parts if not isinstance(part, LockedWidget)}
+    assert {"Box", "Layout", "Figure", "Lines", "LinearScale", "Axis", "Link"} <= foreign.keys()
+    lines.clear()
+    wrong: list[Any] = [7, "x", [None], {"deep": ["er"]}, None, -1.5, "IPY_MODEL_none", True]
+    for part in foreign.values():
+        for data in (
+            *(update({name: value}) for name in part.keys for value in wrong),
+            update({"no_such_trait": 1}),
+            update({"width": LONG}),
+            update({}, buffer_paths=[["state", "x"]]),
+            update([]),
+            custom(7),
+            custom({"event": "hover", "ref": 1}),
+            {"method": "explode"},
+            {},
+            None,
+        ):
+            part.comm.handle_msg({"content": {"data": data}, "buffers": []})
+    assert len(lines) > 10 * len(foreign)
+    assert all("dropped" in line and len(line) < 1000 and "\n" not in line for line in lines)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+
+
+def test_a_value_that_a_box_takes_is_taken(
+    make_probe: Callable[..., SubnetworkProbingWidget],
+) -> None:
+    probe = make_probe()
+    layout = probe.layout
+    layout.comm.handle_msg(
+        {"content": {"data": update({"width": "50%", "height": 3})}, "buffers": []}
+    )
+    assert (layout.width, layout.height) == ("50%", None)
 
 
 def test_what_is_right_in_a_message_is_taken_beside_what_is_wrong(
