@@ -112,7 +112,8 @@ def groups_from_data(data: GraphData, groups: object) -> list[NodeGroup]:
     for each in groups:
         good = isinstance(each, dict) and each.keys() == {"name", "nodes", "note"}
         nodes = each["nodes"] if good else None
-        if not isinstance(nodes, list) or not all(isinstance(node, str) for node in nodes):
+        texts = [*nodes, each["name"], each["note"]] if isinstance(nodes, list) else [None]
+        if not all(isinstance(text, str) for text in texts):
             raise ArgumentError("groups", wanted, each)
     return check_groups(data, [NodeGroup(**each) for each in groups])
 

@@ -286,7 +286,7 @@ def snapshot(
     history: Sequence[StepRecord] = (),
     evaluations: Sequence[HardEvaluation] = (),
     config: MethodConfig | None = None,
-    official_edges: Collection[Edge] | None = None,
+    official_edges: Collection[Edge | str] | None = None,
     seq_labels: Sequence[str] | None = None,
     n_edges: int | None = None,
     title: str = "Subnetwork probing",
@@ -302,7 +302,7 @@ def snapshot(
         history: the records of the training.
         evaluations: those of its hard circuit on the validation data, for the chart.
         config: its settings, to be listed.
-        official_edges: the edges of a known circuit, to compare with.
+        official_edges: the edges of a known circuit, or their names, to compare with.
         seq_labels: a label for each token position, for a model with `seq_len`.
         n_edges: the size of the circuit; by default that of the last hard circuit, or else of
             the known circuit, or else 50.

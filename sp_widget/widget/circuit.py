@@ -132,7 +132,7 @@ class CircuitView(LockedWidget, bundle="circuit"):
     def __init__(
         self,
         model: PatchableModel,
-        official_edges: Collection[Edge] | None = None,
+        official_edges: Collection[Edge | str] | None = None,
         seq_labels: Sequence[str] | None = None,
         *,
         prune_scores: Mapping[str, Tensor] | None = None,

@@ -101,7 +101,7 @@ class SweepView(ipywidgets.VBox):  # type: ignore[misc]
         self,
         sweep: Sweep | str | Path,
         model: PatchableModel | None = None,
-        official_edges: Collection[Edge] | None = None,
+        official_edges: Collection[Edge | str] | None = None,
     ) -> None:
         # A reader of its own: others may read the sweep in other threads.
         try:

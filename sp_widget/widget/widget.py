@@ -19,6 +19,7 @@ from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.evaluation.evaluation import Evaluation
+from sp_widget.files import file_path
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer
@@ -109,7 +110,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         *,
         method: str = "subnetwork_probing",
         config: MethodConfig | None = None,
-        official_edges: Collection[Edge] | None = None,
+        official_edges: Collection[Edge | str] | None = None,
         save_as: str = "prune_scores",
         threads: Threads = "auto",
         folder: str | Path | None = None,
@@ -382,11 +383,12 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         folder may be the widget's own, a new one, or one that this widget was saved to before;
         `load` reads it, docs/runs.md describes it.
 
-        Raises `ArgumentError` for a folder that holds something else, and `OSError` where it
-        cannot be written; what was there is whole then.
+        Raises `ArgumentError` for a folder that holds something else and for `.html` alone, and
+        `OSError` where it cannot be written; what was there is whole then.
         """
         if is_page(folder):
-            self.snapshot().save(folder)
+            page, _ = file_path(folder, [".html"], "folder")
+            self.snapshot().save(page)
             return
         path = folder_of(folder)
         if self._folder is not None and path.resolve() == self._folder.resolve():

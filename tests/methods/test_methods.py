@@ -253,4 +253,4 @@ def test_a_bad_argument_is_refused_by_name(function: Any, argument: dict[str, An
     with pytest.raises(sp.ArgumentError) as caught:
         function(_model(), model_kinds.dataloader(), progress=False, **argument)
     (name,) = argument
-    assert caught.value.argument == ("thresholds" if name == "tao_bases" else name)
+    assert caught.value.argument == name

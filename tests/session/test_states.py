@@ -8,10 +8,12 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -23,15 +25,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sp_widget.circuits.scores import PruneScores
 from sp_widget.errors import StateError
+from sp_widget.methods.base import Trainer
 from sp_widget.session import ACTIVE, ENDED, Session, State
 from sp_widget.session.state import TABLE, TAKES_BACK, Action, Cause, check_action, check_next
+from sp_widget.widget.namespace import Delivery
 from sp_widget.widget.publisher import Publisher
 from tests.session.small_trainer import SmallTrainer
 from tests.session.watching import PATIENCE
 
 STEPS = int(os.environ.get("SP_WIDGET_STATE_STEPS", "150"))
 STEPS_OF_AN_EXAMPLE = 25
+
+INTERVAL = 0.005
+"""Seconds between two publications: a few steps of the small trainer."""
+
+NAME = "prune_scores"
 
 STATES: tuple[State, ...] = get_args(State)
 CAUSES: tuple[Cause, ...] = (*get_args(Action), "training")
@@ -54,32 +64,69 @@ REACHED: dict[State, set[State]] = {
 
 
 class Clicks(RuleBasedStateMachine):
-    """A session, a publisher that shows it, and people who click."""
+    """A session, a publisher that shows it, a name for the scores, and people who click.
+
+    Where the cell is run again, sessions that began earlier go on beside it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.fault: BaseException | None = None
+        self.earlier: list[Session] = []
+        self.variables: dict[str, Any] = {}
+        self.n_sessions = 0
+        self.claimed = 0
+        """The session that began a run last."""
+        self.saved: dict[int, PruneScores] = {}
+        """A session to the scores of its last run, if that came to an end."""
         self.begin()
 
     def begin(self) -> None:
+        self.n_sessions += 1
+        number = self.n_sessions
+
         def before(_: int) -> None:
             fault, self.fault = self.fault, None
             if fault is not None:
                 raise fault
 
-        self.session = Session(
-            lambda: SmallTrainer(6, before_step=before, before_batch=before), threads=1
-        )
-        self.shown: list[State] = ["idle"]
-        self.shows = threading.Condition()
-        self.publisher = Publisher(self.show, interval=0.0)
+        # As the widget does it.
+        def make() -> SmallTrainer:
+            delivery.begin()
+            self.claimed = number
+            self.saved.pop(number, None)
+            return SmallTrainer(6, before_step=before, before_batch=before)
+
+        def save(trainer: Trainer[Any]) -> None:
+            if trainer.step_count:
+                scores = trainer.prune_scores
+                delivery.deliver(scores)
+                self.saved[number] = scores
+
+        session = Session(make, on_end=save, threads=1)
+        # Not in a circle: a session that nobody refers to is gone at once.
+        reference = weakref.ref(session)
+
+        def under_way() -> bool:
+            session = reference()
+            return session is not None and session.state in ACTIVE
+
+        delivery = Delivery(NAME, lambda: self.variables, under_way=under_way)
+        # Of this session alone: the publisher of the one before may be at work still.
+        shown, shows = list[State](["idle"]), threading.Condition()
+
+        def show() -> None:
+            session = reference()
+            with shows:
+                if session is not None:
+                    shown.append(session.state)
+                shows.notify_all()
+
+        self.session, self.shown, self.shows = session, shown, shows
+        self.began = time.monotonic()
+        self.publisher = Publisher(show, interval=INTERVAL)
         self.session.subscribe(self.publisher.wake)
         self.threads: list[threading.Thread] = []
-
-    def show(self) -> None:
-        with self.shows:
-            self.shown.append(self.session.state)
-            self.shows.notify_all()
 
     @rule(action=st.sampled_from(sorted(CLICKS)), people=st.integers(1, 3))
     def click(self, action: Action, people: int) -> None:
@@ -119,16 +166,26 @@ class Clicks(RuleBasedStateMachine):
             assert self.session.prune_scores is not None
 
     @rule()
-    def close(self) -> None:
-        """Nobody refers to the session any more: a pause ends, a training comes to its end."""
-        self.fault = None
-        running = [t for t in threading.enumerate() if t.name == "sp-widget-training"]
+    def run_the_cell_again(self) -> None:
+        """Another session takes the name over; the former goes on unseen, or waits for ever."""
         self.publisher.close()
+        self.earlier.append(self.session)
+        self.begin()
+        self.session.start()
+
+    @rule()
+    def close(self) -> None:
+        """Nobody refers to the sessions any more: pauses end, trainings come to their end."""
+        self.fault = None
+        running = trainings()
+        self.publisher.close()
+        self.earlier.clear()
         del self.session, self.publisher
         gc.collect(1)
         for thread in running:
             thread.join(PATIENCE)
             assert not thread.is_alive()
+        self.check_the_name()
         self.begin()
 
     @invariant()
@@ -136,6 +193,18 @@ class Clicks(RuleBasedStateMachine):
         snapshot = self.session.snapshot()
         assert snapshot.state in STATES
         assert (snapshot.error is not None) == (snapshot.state == "failed")
+
+    @invariant()
+    def keeps_the_promised_rate(self) -> None:
+        """However late a publication is on a busy machine, so many take so long at least."""
+        with self.shows:
+            n_published = len(self.shown) - 1
+        assert (n_published - 1) * INTERVAL <= time.monotonic() - self.began
+
+    def check_the_name(self) -> None:
+        """The variable has the scores of the session that began last, where it has any."""
+        if self.claimed in self.saved:
+            assert self.variables[NAME] is self.saved[self.claimed]
 
     def until(self, holds: Callable[[State], bool]) -> None:
         """Wait until the publisher has shown such a state: the last one always arrives."""
@@ -149,18 +218,27 @@ class Clicks(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From wherever it is, buttons lead to a new run."""
         self.fault = None
-        if self.session.state in ACTIVE:
-            try:
-                self.session.stop()
-            except StateError:
-                assert self.session.state in (*ENDED, "stopping")
-            self.until(lambda state: state in ENDED)
+        for session in (*self.earlier, self.session):
+            if session.state in ACTIVE:
+                try:
+                    session.stop()
+                except StateError:
+                    assert session.state in (*ENDED, "stopping")
+        for thread in trainings():
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+        self.until(lambda state: state == "idle" or state in ENDED)
+        self.check_the_name()
         self.session.reset()
         self.session.step()
         self.until(lambda state: state in ("paused", "failed"))
         self.session.reset()
         self.until(lambda state: state == "idle")
         self.publisher.close()
+
+
+def trainings() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "sp-widget-training"]
 
 
 def test_no_order_of_clicks_faults_and_closings_leaves_the_table() -> None:

@@ -264,8 +264,8 @@ def test_bad_arguments_are_refused_by_name(
         CircuitView(model.wrapped_model)
     with pytest.raises(ArgumentError, match=r"official_edges: wanted edges of this model, got 0:"):
         CircuitView(model, [Edge(token_wise.srcs[0], token_wise.dests[0], 0)])
-    with pytest.raises(ArgumentError, match="official_edges: wanted a collection of edges"):
-        CircuitView(model, ["Resid Start->Resid End"])  # type: ignore[list-item]
+    with pytest.raises(ArgumentError, match="official_edges: wanted names of edges of this model"):
+        CircuitView(model, ["Resid Start->A7.0"])
     with pytest.raises(ArgumentError, match="seq_labels: wanted one label for each of 3"):
         CircuitView(token_wise, seq_labels=["a"])
     with pytest.raises(ArgumentError, match="seq_labels: wanted None"):

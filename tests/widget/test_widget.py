@@ -259,7 +259,7 @@ def test_save_as_must_be_a_name_of_one_s_own(probe: SubnetworkProbingWidget) -> 
         ("dataloader", [1, 2]),
         ("validation_dataloader", "test"),
         ("config", {"epochs": 3}),
-        ("official_edges", ["A0.0->Resid End"]),
+        ("official_edges", ["A7.0->Resid End"]),
         ("save_as", "class"),
         ("save_as", 3),
         ("threads", 0),
