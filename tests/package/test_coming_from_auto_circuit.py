@@ -15,6 +15,40 @@ from tests import model_kinds
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coming_from_auto_circuit.md").read_text()
 
+NAMES = (Path(__file__).parent / "auto_circuit_names.txt").read_text().split()
+"""Read from the modules of auto-circuit 1.0.1: `module.name` for each function, class and assigned
+name at their top level that does not begin with an underscore; what they import left out."""
+
+
+def names_by_package() -> dict[str, set[str]]:
+    """Return the names of the reference, by the package below `auto_circuit`."""
+    found: dict[str, set[str]] = {}
+    for each in NAMES:
+        _, package, *_, name = each.split(".")
+        found.setdefault(package, set()).add(name)
+    return found
+
+
+def names_on_the_page() -> dict[tuple[str, ...], set[str]]:
+    """Return the names of the left columns, by the packages that the section's title has."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for section in PAGE.partition("## Every name")[2].split("\n### ")[1:]:
+        title, _, table = section.partition("\n")
+        packages = tuple(re.findall(r"`auto_circuit\.(\w+)`", title))
+        cells = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+        codes = [code for cell in cells for code in re.findall(r"`([^`]+)`", cell)]
+        found[packages] = {code.rpartition(".")[2] for code in codes} - {"*"}
+    return found
+
+
+def test_the_table_has_every_name_of_the_reference_and_no_other() -> None:
+    theirs, on_the_page = names_by_package(), names_on_the_page()
+    assert len(NAMES) == len(set(NAMES)) == 295
+    assert f"{len(NAMES)} of them" in PAGE
+    assert sorted(package for packages in on_the_page for package in packages) == sorted(theirs)
+    for packages, names in on_the_page.items():
+        assert names == set().union(*(theirs[package] for package in packages)), packages
+
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`sp\.([A-Za-z_.]+[A-Za-z_])", PAGE))))
 def test_what_is_called_ours_is_there(name: str) -> None:

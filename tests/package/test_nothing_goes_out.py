@@ -43,6 +43,7 @@ def test_a_task_is_loaded_trained_measured_and_saved_without_a_network(tmp_path:
     for kind in ("html", "svg", "pdf", "png"):
         picture.save(folder / f"picture.{kind}")
     sp.export_mib(folder / "graph.json", task.model, scores)
+    save_a_widget(task, replace(config, steps=1), folder)
 
     written = [path for path in folder.rglob("*") if path.is_file()]
     assert len(written) > 10
@@ -51,6 +52,21 @@ def test_a_task_is_loaded_trained_measured_and_saved_without_a_network(tmp_path:
         content = path.read_bytes()
         found = [text for text in private if len(text) > 5 and text.encode() in content]
         assert not found, path.name
+
+
+def save_a_widget(task: sp.tasks.Task, config: Any, folder: Path) -> None:
+    """As a folder, with a finished run, and as a page."""
+    probe = sp.SubnetworkProbingWidget(task.model, task.train_loader, config=config, threads=1)
+    probe.start()
+    probe.wait(300)
+    assert probe.evaluation is not None, "measured by now"
+    probe.save(folder / "probe")
+    probe.save(folder / "page.html")
+    assert (folder / "probe" / "run-1" / "checkpoint.safetensors").exists()
+    for name in (".html", folder / ".HTML"):
+        with pytest.raises(sp.ArgumentError, match="folder: wanted a file name before its ending"):
+            probe.save(name)
+    probe.close()
 
 
 @pytest.mark.usefixtures("no_network")
