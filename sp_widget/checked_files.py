@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sp_widget.checked_json import MalformedError, parse_json
 from sp_widget.errors import ArgumentError
+from sp_widget.files import is_path
 
 MOST_JSON = 64 * 2**20
 """Bytes of a JSON file that is read."""
@@ -23,6 +24,23 @@ MOST_TENSORS = 2**32
 
 DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
 """Of tensors that are read, as safetensors calls them."""
+
+
+def file_path(path: object, endings: Sequence[str], argument: str = "path") -> tuple[Path, str]:
+    """Return the path of a file, and which of the `endings` (`".json"`) it has, in small letters.
+
+    Raises `ArgumentError` for what is no path, for another ending, and for an ending alone: a file
+    `.json` is one that is hidden and has no ending.
+    """
+    listed = ", ".join(endings[:-1]) + f" or {endings[-1]}" if len(endings) > 1 else endings[0]
+    if not is_path(path):
+        raise ArgumentError(argument, f"the path of a file that ends in {listed}", path)
+    found = Path(str(path))
+    if found.name.lower() in endings:
+        raise ArgumentError(argument, f"a file name before its ending {found.name}", str(path))
+    if found.suffix.lower() not in endings:
+        raise ArgumentError(argument, f"a file name that ends in {listed}", str(path))
+    return found, found.suffix.lower()
 
 
 def require_file(path: Path, most: int | None = None) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from sp_widget.errors import ArgumentError
 
 TEMPORARY = ".sp-widget-*.part"
 """What a process that was killed while it wrote leaves beside the file."""
@@ -27,23 +24,6 @@ def is_path(value: object) -> bool:
         return len(os.fsencode(value)) < LONGEST_PATH
     except UnicodeEncodeError:
         return False
-
-
-def file_path(path: object, endings: Sequence[str], argument: str = "path") -> tuple[Path, str]:
-    """Return the path of a file, and which of the `endings` (`".json"`) it has, in small letters.
-
-    Raises `ArgumentError` for what is no path, for another ending, and for an ending alone: a file
-    `.json` is one that is hidden and has no ending.
-    """
-    listed = ", ".join(endings[:-1]) + f" or {endings[-1]}" if len(endings) > 1 else endings[0]
-    if not is_path(path):
-        raise ArgumentError(argument, f"the path of a file that ends in {listed}", path)
-    found = Path(str(path))
-    if found.name.lower() in endings:
-        raise ArgumentError(argument, f"a file name before its ending {found.name}", str(path))
-    if found.suffix.lower() not in endings:
-        raise ArgumentError(argument, f"a file name that ends in {listed}", str(path))
-    return found, found.suffix.lower()
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

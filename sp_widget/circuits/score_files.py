@@ -13,9 +13,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
+from sp_widget.checked_files import file_path
 from sp_widget.checked_json import MalformedError, checked, cut, parse_json
 from sp_widget.errors import ArgumentError
-from sp_widget.files import file_path, write_atomically
+from sp_widget.files import write_atomically
 from sp_widget.graph.base_graph import BaseGraph
 
 FORMAT = "sp_widget prune scores 1"

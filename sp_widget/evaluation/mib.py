@@ -18,13 +18,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sp_widget.checked_files import file_path
 from sp_widget.circuits.arguments import check_count, check_scores
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
 from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, require_word
 from sp_widget.evaluation.mib_format import Correspondence, MibGraph
-from sp_widget.files import file_path, write_atomically
+from sp_widget.files import write_atomically
 from sp_widget.graph.base_graph import Edge
 from sp_widget.methods.run_files import folder_of
 

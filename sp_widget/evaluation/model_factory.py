@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -14,6 +14,7 @@ from torch import nn
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.graph.base_graph import Edge
 
 ModelFactory: TypeAlias = Callable[[], Any]
 """Returns (model, dataloader), (model, dataloader, validation dataloader), or a `Task`."""
@@ -25,6 +26,8 @@ class Made(NamedTuple):
     model: PatchableModel
     dataloader: PromptDataLoader
     validation_dataloader: PromptDataLoader | None
+    official_edges: Collection[Edge] | None = None
+    """Those known to be the circuit; of a task where somebody knows."""
 
 
 def check_executor(executor: object) -> None:
@@ -77,7 +80,9 @@ def made_by(factory: ModelFactory, study: str, argument: str = "model_factory") 
 
 
 def _checked(given: Any, argument: str) -> Made:
+    official_edges = None
     if hasattr(given, "train_loader"):
+        official_edges = given.official_edges
         given = (given.model, given.train_loader, given.test_loader)
     if isinstance(given, tuple) and len(given) == 2:
         given = (*given, None)
@@ -90,7 +95,8 @@ def _checked(given: Any, argument: str) -> Made:
         wanted = "a function that returns (patchable model, dataloader[, validation dataloader])"
         got = tuple(map(type, given)) if isinstance(given, tuple) else type(given)
         raise ArgumentError(argument, wanted, got)
-    return Made(*given)
+    model, dataloader, validation_dataloader = given
+    return Made(model, dataloader, validation_dataloader, official_edges)
 
 
 def _can_be_imported(function: Any) -> bool:

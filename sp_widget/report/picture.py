@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import Tensor
 
 from sp_widget import methods
+from sp_widget.checked_files import file_path
 from sp_widget.circuits.arguments import check_count, check_scores
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
-from sp_widget.files import file_path, write_atomically
+from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
 from sp_widget.methods.record import HardEvaluation, StepRecord

@@ -14,12 +14,12 @@ import ipywidgets
 from IPython.display import display
 
 from sp_widget import methods
+from sp_widget.checked_files import file_path
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, StateError
 from sp_widget.evaluation.evaluation import Evaluation
-from sp_widget.files import file_path
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.arguments import check_training_arguments
 from sp_widget.methods.base import MethodConfig, Trainer

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 
 import sp_widget as sp
+from sp_widget.circuits import metrics
 from tests.model_kinds import bridge, dataloader
 
 Call: TypeAlias = tuple[Callable[..., Any], dict[str, Any]]
@@ -166,6 +167,10 @@ def _circuits(given: Given) -> dict[str, Call]:
                 "patch_type": sp.PatchType.EDGE_PATCH,
                 "ablation_type": sp.AblationType.RESAMPLE,
             },
+        ),
+        "register_metric": (
+            _undone(metrics._ADDED, sp.register_metric),
+            {"name": "mine", "metric": metrics.mse},
         ),
         "check_model": (sp.check_model, given.both),
         "top_edges": (sp.top_edges, {"prune_scores": given.scores, "n_edges": 3}),
@@ -321,7 +326,7 @@ def _methods(given: Given) -> dict[str, Call]:
         "methods.get": (sp.methods.get, {"name": "acdc"}),
         "methods.of": (sp.methods.of, {"config": sp.AcdcConfig()}),
         "methods.register": (
-            _registered,
+            _undone(sp.methods._ADDED, sp.methods.register),
             {"method": replace(sp.methods.get("random"), name="mine")},
         ),
         # Each setting is checked by its config.
@@ -395,13 +400,19 @@ def _methods(given: Given) -> dict[str, Call]:
     }
 
 
-def _registered(method: Any) -> None:
-    before = sp.methods._ADDED.copy()
-    try:
-        sp.methods.register(method)
-    finally:
-        sp.methods._ADDED.clear()
-        sp.methods._ADDED.update(before)
+def _undone(registry: dict[str, Any], register: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that registers something and takes it back."""
+
+    @wraps(register)
+    def register_and_undo(**arguments: Any) -> None:
+        before = registry.copy()
+        try:
+            register(**arguments)
+        finally:
+            registry.clear()
+            registry.update(before)
+
+    return register_and_undo
 
 
 class _MakesNothing:
@@ -422,7 +433,7 @@ def _runs_and_tasks(given: Given) -> dict[str, Call]:
     asked = {"model_factory": _factory, "grid": grid, "folder": swept, "executor": _MakesNothing()}
     sp.sweep(**asked)
     return {
-        "sweep": (sp.sweep, {**asked, "threads": 1}),
+        "sweep": (sp.sweep, {**asked, "threads": 1, "validate": True}),
         "Sweep": (sp.Sweep, {"folder": swept}),
         "SweepView": (
             _closed(sp.SweepView),
