@@ -36,8 +36,8 @@ def run_in_folder(
     an interrupt, `paused`. `after_step` is called with each record; what it raises ends the run
     like an error of the training or, if it is no `Exception`, like an interrupt.
 
-    Raises `ArgumentError` for a bad argument, a folder with a run of another config, model or data, `StateError`
-    while a run is under way there, and whatever ends the training.
+    Raises `ArgumentError` for a bad argument and for a folder with a run of another config, model
+    or data, `StateError` while a run is under way there, and whatever ends the training.
     """
     if after_step is not None and not callable(after_step):
         raise ArgumentError("after_step", "a function of a record, or None", after_step)
