@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sp_widget.circuits.arguments import check_scores
 from sp_widget.engine.patchable_model import PatchableModel, find_edges, require_patchable
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_word
 from sp_widget.graph.base_graph import BaseGraph, Edge
 
 Per: TypeAlias = Literal["edge", "node"]
@@ -116,8 +116,7 @@ def _counts(
 ) -> _Counts:
     require_patchable(model)
     check_scores(prune_scores, model.graph)
-    if not isinstance(per, str) or per not in ("edge", "node"):
-        raise ArgumentError("per", "'edge' or 'node'", per)
+    require_word("per", per, ("edge", "node"))
     places = model.graph.flat_index(find_edges(model, official_edges, "official_edges"))
     known = torch.zeros(model.n_edges, dtype=torch.bool)
     known[places] = True

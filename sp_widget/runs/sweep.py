@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import is_whole_number
-from sp_widget.engine.patchable_model import PatchableModel
+from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError, StateError, require_switches
 from sp_widget.evaluation.model_factory import ModelFactory, check_executor, check_factory
 from sp_widget.evaluation.result_table import html_table, text_table
@@ -132,6 +132,7 @@ class Sweep:
         `fields`: of those only whose point has these values, such as `method="eap_ig"`. What
         `sp.stability` takes. Raises `ArgumentError` for another model.
         """
+        require_patchable(model)
         wanted = {name: value_to_json(name, value) for name, value in fields.items()}
         return [
             PruneScores.load(self.path / each.name / SCORES, model.graph)

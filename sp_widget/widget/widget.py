@@ -301,8 +301,13 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             name: tells the tabs apart; letters, digits and hyphens.
             label: what is written on the tab.
 
-        Raises `ArgumentError` for a name that another tab has.
+        Raises `ArgumentError` for a name that another tab has, and for a bad argument.
         """
+        for argument, text in (("name", name), ("label", label)):
+            if not isinstance(text, str):
+                raise ArgumentError(argument, "a text", text)
+        if not isinstance(content, ipywidgets.DOMWidget):
+            raise ArgumentError("content", "a widget", type(content))
         with self._lock:
             tabs: list[Any] = self.panel.tabs
             if not name.replace("-", "").isalnum() or name in [tab["name"] for tab in tabs]:

@@ -10,6 +10,7 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import ipywidgets
 import torch
 
 import sp_widget as sp
@@ -435,6 +436,7 @@ def _runs_and_tasks(given: Given) -> dict[str, Call]:
     return {
         "sweep": (sp.sweep, {**asked, "threads": 1, "validate": True}),
         "Sweep": (sp.Sweep, {"folder": swept}),
+        "Sweep.prune_scores": (sp.Sweep(swept).prune_scores, {"model": given.model}),
         "SweepView": (
             _closed(sp.SweepView),
             {"sweep": swept, "model": given.model, "official_edges": None},
@@ -470,6 +472,7 @@ def _views(given: Given) -> dict[str, Call]:
         **given.both, prune_scores=given.scores, sizes=[], random=0, seed=0, progress=False
     )
     probe = sp.SubnetworkProbingWidget(**given.both)
+    probe.save(given.folder / "saved")
     picture = {
         "history": (),
         "evaluations": (),
@@ -533,8 +536,34 @@ def _views(given: Given) -> dict[str, Call]:
                 "folder": None,
             },
         ),
+        "SubnetworkProbingWidget.load": (
+            _closed(sp.SubnetworkProbingWidget.load),
+            {
+                "folder": given.folder / "saved",
+                **given.both,
+                "validation_dataloader": None,
+                "threads": 1,
+            },
+        ),
+        "SubnetworkProbingWidget.add_tab": (
+            _tab_added(probe),
+            {"name": "mine", "label": "Mine", "content": ipywidgets.HTML("text")},
+        ),
         "SubnetworkProbingWidget.save": (probe.save, {"folder": given.folder / "probe"}),
     }
+
+
+def _tab_added(probe: sp.SubnetworkProbingWidget) -> Callable[..., None]:
+    """Return a function that adds a tab and takes it away."""
+
+    @wraps(probe.add_tab)
+    def add_tab(**arguments: Any) -> None:
+        tabs, children = probe.panel.tabs, probe.children
+        probe.add_tab(**arguments)
+        probe.panel.update(tabs=tabs)
+        probe.children = children
+
+    return add_tab
 
 
 def _closed(View: Callable[..., Any]) -> Callable[..., None]:
