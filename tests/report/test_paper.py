@@ -87,7 +87,7 @@ def test_a_width_without_room_is_refused_with_the_one_that_is_needed(
     for width_mm in (0, -1, True, float("nan"), "85"):
         with pytest.raises(ArgumentError, match="width_mm: wanted millimetres, more than 0"):
             picture.paper_figure(width_mm)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match=r"ends in \.svg, \.png, \.pdf, got"):
+    with pytest.raises(ArgumentError, match=r"ends in \.svg, \.png or \.pdf, got"):
         picture.save("figure.html", width_mm=85)
 
 
