@@ -167,6 +167,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._live_prompts = LivePrompts(
             self._session,
             self.panel,
+            self.circuit,
             model,
             dataloader if validation_dataloader is None else validation_dataloader,
             # What answers holds the widget, whose cell may have been run again meanwhile.
@@ -235,8 +236,6 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             ipywidgets.jsdlink(
                 (self.circuit, "training_edges"), (self.faithfulness, "training_edges")
             ),
-            ipywidgets.jsdlink((self.circuit, "n_edges"), (self.prompts, "n_edges")),
-            ipywidgets.jsdlink((self.circuit, "pinned"), (self.prompts, "pinned")),
         ]
         self.faithfulness.on_measure(self._measure)
         deliver_where_addressed(self.panel.comm)
