@@ -14,16 +14,20 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from sp_widget import methods
 from sp_widget.circuits.arguments import check_count
+from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.faithfulness_curve import sizes_of
+from sp_widget.methods.mask_training import target_for
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
 from sp_widget.report import tables
@@ -32,8 +36,10 @@ from sp_widget.report.circuit_data import KNOWN, graph_data, score_traits
 from sp_widget.report.curve_data import curve_traits, named_evaluations
 from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
+from sp_widget.report.recorded_prompts import PromptRecorder, RecordedPrompts
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 from sp_widget.report.web_page import web_page
+from sp_widget.types import AblationType, PatchType
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +84,7 @@ class Picture:
         faithfulness: Mapping[str, Evaluation],
         code: str,
         groups: Sequence[NodeGroup],
+        recorder: PromptRecorder | None,
     ) -> None:
         self.title = plain(title)
         """What the picture is of."""
@@ -89,6 +96,7 @@ class Picture:
         self._scores = score_traits(model, prune_scores, official_edges)
         self._faithfulness = faithfulness
         self._code = code
+        self._recorder = recorder
         self._groups = check_groups(self._data, groups)
         self.tables: dict[str, tables.Rows] = {
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
@@ -198,6 +206,7 @@ class Picture:
         """Return an HTML file in which circuit, chart and curve can be explored.
 
         All of it is in the file: it works from disk, offline, without a kernel. `save` writes it.
+        Where there are prompts, the worst of them are run now, for seconds at most.
         """
         chart = chart_traits(self._series(), self._history, self._evaluations)
         curves = curve_traits(self._faithfulness)
@@ -214,6 +223,7 @@ class Picture:
             },
             chart=chart if self._history else None,
             faithfulness=curves if self._faithfulness else None,
+            prompts=self._recorded_prompts(),
             tables=self.tables,
             code=self._code,
         )
@@ -238,6 +248,22 @@ class Picture:
             wanted = f"a file name that ends in .svg, .png, .pdf{html}"
             raise ArgumentError("path", wanted, str(path))
         write_atomically(path, content)
+
+    def _recorded_prompts(self) -> RecordedPrompts | None:
+        """Return what circuits predict on single prompts; `None`: there are none to ask about."""
+        if self._recorder is None:
+            return None
+        # As the page ranks the edges.
+        scores = torch.frombuffer(bytearray(self._scores["scores"]), dtype=torch.float32)
+        first = next(iter(self._faithfulness.values()), None)
+        sizes = (
+            sizes_of(len(scores))
+            if first is None
+            else [size for size, _ in first.curve(first.metrics[0])]
+        )
+        if self._history:
+            sizes.append(self._history[-1].hard_edge_count)
+        return self._recorder.record(scores.abs(), self._circuit.size, sizes)
 
     def _series(self) -> Sequence[Series]:
         validated = any(record.validation is not None for record in self._history)
@@ -297,6 +323,9 @@ def snapshot(
     faithfulness: Evaluation | Mapping[str, Evaluation] | None = None,
     code: str = "",
     groups: Sequence[NodeGroup] = (),
+    prompts: PromptDataLoader | None = None,
+    patch_type: PatchType = PatchType.TREE_PATCH,
+    ablation_type: AblationType = AblationType.RESAMPLE,
 ) -> Picture:
     """A picture of scores: the circuit, and with a `history` the chart of the training.
 
@@ -314,6 +343,10 @@ def snapshot(
         faithfulness: what `sp.evaluate` returned, one or several by name, for the page to explore.
         code: Python that repeats the run, likewise.
         groups: nodes to outline, each group with its name.
+        prompts: of which the page to explore shows what comes next: the eight on which the circuit
+            loses most, of the first 32. Left out where answers are values.
+        patch_type: how circuits are run on them, as in `sp.predictions`.
+        ablation_type: what an edge outside a circuit carries there.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -339,6 +372,18 @@ def snapshot(
     known = None
     if official_edges is not None:
         known = frozenset(find_edges(model, official_edges, "official_edges"))
+    recorder = None
+    if prompts is not None:
+        for name, value, wanted in (
+            ("prompts", prompts, PromptDataLoader),
+            ("patch_type", patch_type, PatchType),
+            ("ablation_type", ablation_type, AblationType),
+        ):
+            if not isinstance(value, wanted):
+                raise ArgumentError(name, f"a {wanted.__name__}", value)
+        # Values are no tokens of which one comes next.
+        if target_for(prompts) != "mse":
+            recorder = PromptRecorder(model, prompts, patch_type, ablation_type)
     if n_edges is None:
         if history:
             n_edges = history[-1].hard_edge_count
@@ -357,4 +402,5 @@ def snapshot(
         faithfulness=curves,
         code=code,
         groups=groups,
+        recorder=recorder,
     )

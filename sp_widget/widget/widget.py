@@ -482,11 +482,17 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
 
         `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
         of the method. It has the curves that the faithfulness view shows, as far as they are
-        measured. Raises `StateError` before the start.
+        measured. Saved as a page it has single prompts, unless it was made while training. Raises
+        `StateError` before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
-        scores, hard_edge_count = self._session.post(
-            lambda trainer: (trainer.prune_scores, trainer.hard_edge_count)
+        scores, hard_edge_count, patch_type, ablation_type = self._session.post(
+            lambda trainer: (
+                trainer.prune_scores,
+                trainer.hard_edge_count,
+                trainer.patch_type,
+                trainer.config.ablation_type,
+            )
         ).result()
         history = self.history
         if n_edges is None:
@@ -506,6 +512,10 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             faithfulness=measured_runs(self._session.snapshot(), self._background, self._runs),
             code=self.as_code(),
             groups=self.circuit.node_groups,
+            # A training is not slowed down by prompts.
+            prompts=None if self._why_circuits_wait() else self._prompts_to_measure_on,
+            patch_type=patch_type,
+            ablation_type=ablation_type,
         )
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
