@@ -127,13 +127,11 @@ class PromptRecorder:
         except (ArgumentError, ModelChangedError, torch.OutOfMemoryError) as error:
             note = f"Nothing is recorded of single prompts. {error}"
             return RecordedPrompts(prompts=[], loss="", list_note="", in_common=[], note=note)
-        n_measured = len(listed.prompts)
-        which = "worst " if len(prompts) < n_measured else ""
         return RecordedPrompts(
             prompts=prompts,
             loss=LOSSES[listed.metric],
             list_note=(
-                f"The {len(prompts)} {which}of {n_measured:,} prompts, by what the circuit of "
+                f"{_listed(len(prompts), len(listed.prompts))}, by what the circuit of "
                 f"{n_edges:,} edge{'' if n_edges == 1 else 's'} loses."
             ),
             in_common=list(listed.in_common),
@@ -190,6 +188,14 @@ class PromptRecorder:
             )
             if time.monotonic() - began > SECONDS:
                 break
+
+
+def _listed(n: int, n_measured: int) -> str:
+    if n_measured == 1:
+        return "One prompt"
+    if n == n_measured:
+        return f"All {n} prompts"
+    return f"The {'' if n == 1 else f'{n} '}worst of {n_measured:,} prompts"
 
 
 def _spread(sizes: Sequence[int], most: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -244,6 +245,8 @@ def test_a_training_is_asked_little_and_goes_on_while_a_person_looks(
     steps = len(probe.history)
     until(probe, lambda: len(probe.history) > steps + 20)
     while_training = len(answers)
+    # A page that is written now records nothing.
+    assert b'"prompts":null' in probe.snapshot().web_page()
     assert while_training <= 2
     probe.pause()
     until(probe, lambda: probe.state == "paused")
@@ -251,3 +254,12 @@ def test_a_training_is_asked_little_and_goes_on_while_a_person_looks(
     assert probe.prompts.strip is not None
     assert probe.prompts.strip["n_edges"] == 29
     assert probe.prompts.note == ""
+    page = probe.snapshot().web_page()
+    # In the direction of the run, and at the size that a person chose.
+    recorded = json.loads(page.split(b'id="sp-data">')[1].split(b"</script>")[0])["prompts"]
+    shown = next(each for each in recorded["prompts"] if each["place"] == 0)
+    (circuit,) = [each for each in shown["circuits"] if each["n_edges"] == 29]
+    assert circuit["kl_div"] == pytest.approx(probe.prompts.strip["kl_div"], abs=1e-6)
+    assert [each["probability"] for each in circuit["predictions"]] == pytest.approx(
+        [each["probability"] for each in probe.prompts.strip["circuit"]], abs=1e-6
+    )

@@ -18,7 +18,12 @@ export function showPrompts(
   signal: AbortSignal,
 ): void {
   const note = h("p", { class: "spp-note" });
-  const root = h("div", { class: "sp-prompts", role: "region", "aria-label": "Prompts" }, note);
+  const root = h(
+    "div",
+    { class: "sp-prompts", role: "region", "aria-label": "Prompts" },
+    h("h2", {}, "Prompts"),
+    note,
+  );
   place.append(root);
   const [worst] = recorded.prompts;
   if (!worst) {
@@ -56,7 +61,7 @@ export function showPrompts(
     const notes = [
       shown?.n_edges === size
         ? `Recorded with ${edges}, as many as in the circuit view.`
-        : `Recorded with ${edges}, of the sizes that were recorded the nearest to the slider.`,
+        : `Recorded with ${edges}, the size nearest to the slider of those that were recorded.`,
       circuit.get("switches").length > 0 ? "Nothing that is switched by hand is in it." : "",
       n_left_out ? `The first ${counted(n_left_out, "token")} are left out.` : "",
     ];
