@@ -55,7 +55,8 @@ MOST_TOKENS = 256
 """Of a prompt that are recorded, the last ones."""
 
 SECONDS = 5.0
-"""After which no other prompt is begun; one is recorded however long it takes."""
+"""After which no other prompt is recorded, and after half of which no other batch is measured; one
+of each is, however long it takes."""
 
 
 class RecordedCircuit(TypedDict):
@@ -119,11 +120,12 @@ class PromptRecorder:
             n_edges: The size for which prompts are the worst; recorded too.
             sizes: Other sizes; of more than 24 some that are evenly spread.
         """
+        began = time.monotonic()
         sizes = sorted({n_edges, *_spread(sorted(set(sizes)), MOST_SIZES - 1)})
         try:
             check_model_and_prompts(self.model, self.dataloader)
-            listed = self._worst(importance, n_edges)
-            prompts = list(self._recorded(listed, importance, sizes))
+            listed = self._worst(importance, n_edges, began + SECONDS / 2)
+            prompts = list(self._recorded(listed, importance, sizes, began + SECONDS))
         except (ArgumentError, ModelChangedError, torch.OutOfMemoryError) as error:
             note = f"Nothing is recorded of single prompts. {error}"
             return RecordedPrompts(prompts=[], loss="", list_note="", in_common=[], note=note)
@@ -138,8 +140,8 @@ class PromptRecorder:
             note="",
         )
 
-    def _worst(self, importance: Float[Tensor, " edges"], n_edges: int) -> PerPrompt:
-        """Return the first prompts, the worst of them first."""
+    def _worst(self, importance: Float[Tensor, " edges"], n_edges: int, until: float) -> PerPrompt:
+        """Return the first prompts, the worst of them first; `until`: of `time.monotonic`."""
         circuit = largest(importance, n_edges)
         losses: list[float] = []
         described: list[PromptDescription] = []
@@ -154,15 +156,18 @@ class PromptRecorder:
             described += describe_prompts(
                 self.model, self.dataloader, prepared.batch, len(described)
             )
-            if len(losses) >= N_MEASURED:
+            if len(losses) >= N_MEASURED or time.monotonic() > until:
                 break
         return worst_first(described, losses, target_for(self.dataloader) == "mse", n_edges)
 
     def _recorded(
-        self, listed: PerPrompt, importance: Float[Tensor, " edges"], sizes: Sequence[int]
+        self,
+        listed: PerPrompt,
+        importance: Float[Tensor, " edges"],
+        sizes: Sequence[int],
+        until: float,
     ) -> Iterator[RecordedPrompt]:
-        """Yield the worst prompts with what comes next, while there is time."""
-        began = time.monotonic()
+        """Yield the worst prompts with what comes next; `until`: of `time.monotonic`."""
         mean = patch_mean(self.model, self.ablation_type, self.dataloader)
         for each in listed.prompts[:N_RECORDED]:
             pair = pair_at(self.dataloader, each.place)
@@ -186,7 +191,7 @@ class PromptRecorder:
                     for strip in strips
                 ],
             )
-            if time.monotonic() - began > SECONDS:
+            if time.monotonic() > until:
                 break
 
 
