@@ -12,7 +12,7 @@ target. It then trains with that lambda once more, with the two changes of the "
 `--stock-steps` the tuned one tries the lambdas, and the stock one's seconds for all steps are
 extrapolated; the output says so. Ours train with what a person gets who changes nothing.
 
-What is compared is the log-KL area on held-out prompts (`benchmarks.methods.log_area`), of the
+What is compared is the log-KL area on the test prompts (`Evaluation.log_kl`), of the
 scores of both systems by the same code: clean prompts run, edges outside the circuit carry the
 corrupt prompt's activation. The reference always trains with the mean over the corrupt prompts
 instead, whatever its documentation says, so it runs the clean prompts too
@@ -46,7 +46,6 @@ from torch.utils.data import Subset
 
 import sp_widget as sp
 from benchmarks.footprint import KEPT_HEAP
-from benchmarks.methods import log_area
 from benchmarks.peers.environment import ROOT, SCRIPT, reference_python, run
 from sp_widget.tasks.assets import asset_folder
 
@@ -65,6 +64,19 @@ class Point:
     """Seconds of the processor since the method was called."""
     wall: float
     """Seconds on the clock."""
+
+
+def log_area(task: Any, scores: sp.PruneScores) -> float:
+    """Return the mean over ln k of what the top k edges lose on the task's test prompts."""
+    return sp.evaluate(
+        task.model,
+        task.test_loader,
+        scores,
+        complement=False,
+        random=0,
+        metrics=["kl_div"],
+        progress=False,
+    ).log_kl
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from tests.browser.conftest import CHROMIUM_OPTIONS  # noqa: E402
 from tests.browser.panel import Panel  # noqa: E402
 from tests.browser.server import JupyterServer  # noqa: E402
-from tests.browser.workbench import BROKEN_LOADER, Workbench  # noqa: E402
+from tests.browser.workbench import Workbench  # noqa: E402
 from tests.chromium import require_chromium  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -40,8 +40,6 @@ def main() -> None:
         page = browser.new_context(viewport={"width": WIDTH, "height": 2100}).new_page()
         workbench = Workbench(page, server)
         take_running(workbench)
-        workbench.clear()
-        take_failed(workbench)
         browser.close()
 
 
@@ -53,14 +51,6 @@ def take_running(workbench: Workbench) -> None:
     workbench.notebook.use_theme("dark")
     take(panel, "panel-dark")
     workbench.notebook.use_theme("light")
-
-
-def take_failed(workbench: Workbench) -> None:
-    workbench.notebook.evaluate(BROKEN_LOADER)
-    panel = workbench.new_panel(loader="broken_loader", faithfulness_target="mse")
-    panel.press("Start")
-    panel.expect_state("failed", timeout=60_000)
-    take(panel, "failed")
 
 
 def take(panel: Panel, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.graph.base_graph import Edge
 
 ModelFactory: TypeAlias = Callable[[], Any]
 """Returns (model, dataloader), (model, dataloader, validation dataloader), or a `Task`."""
@@ -23,6 +24,8 @@ class Made(NamedTuple):
     model: PatchableModel
     dataloader: PromptDataLoader
     validation_dataloader: PromptDataLoader | None
+    official_edges: Collection[Edge] | None = None
+    """Those known to be the circuit; of a task where somebody knows."""
 
 
 def check_factory(argument: str, factory: object, executor: object) -> None:
@@ -66,7 +69,9 @@ def made_by(factory: ModelFactory, study: str) -> Made:
 
 
 def _checked(given: Any) -> Made:
+    official_edges = None
     if hasattr(given, "train_loader"):
+        official_edges = given.official_edges
         given = (given.model, given.train_loader, given.test_loader)
     if isinstance(given, tuple) and len(given) == 2:
         given = (*given, None)
@@ -79,7 +84,8 @@ def _checked(given: Any) -> Made:
         wanted = "a function that returns (patchable model, dataloader[, validation dataloader])"
         got = tuple(map(type, given)) if isinstance(given, tuple) else type(given)
         raise ArgumentError("model_factory", wanted, got)
-    return Made(*given)
+    model, dataloader, validation_dataloader = given
+    return Made(model, dataloader, validation_dataloader, official_edges)
 
 
 def _can_be_imported(function: Any) -> bool:

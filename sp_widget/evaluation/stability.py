@@ -282,7 +282,7 @@ class _Job:
     sample: int
 
     def __call__(self) -> PruneScores:
-        model, dataloader, _ = self.make()
+        model, dataloader, *_ = self.make()
         config = self.config
         if isinstance(config, str):
             config = methods.get(config).first_config(model, dataloader)

@@ -340,7 +340,7 @@ class Trainer(ABC, Generic[ConfigT]):
         if step > self.n_steps:
             raise StateError(f"all {self.n_steps} steps are done")
         self._prepare()
-        started = time.perf_counter()
+        started, processor_at_start = time.perf_counter(), time.process_time()
         self._before = (self.step_count, copies(self.tensors))
         try:
             measured = read_numbers(
@@ -355,6 +355,7 @@ class Trainer(ABC, Generic[ConfigT]):
                 loss=measured.pop("loss"),
                 hard_edge_count=int(measured.pop("hard_edge_count")),
                 seconds=time.perf_counter() - started,
+                processor_seconds=time.process_time() - processor_at_start,
                 validation=measured.pop("validation", None),
                 validation_hard=measured.pop("validation_hard", None),
                 terms=measured,

@@ -26,6 +26,9 @@ class StepRecord:
     """Edges in the hard circuit after the step."""
     seconds: float
     """Wall time of the step."""
+    processor_seconds: float = 0.0
+    """Time of the processor that the process took meanwhile, all of its threads together: what else
+    the machine does changes it least. 0 in a run of a version that did not measure it."""
     validation: float | None = None
     """Faithfulness on a validation batch with sampled masks; `None` without validation data."""
     validation_hard: float | None = None

@@ -20,6 +20,9 @@ PointState: TypeAlias = RunState | Literal["waiting"]
 
 UNDER_WAY = ("preparing", "running", "stopping")
 
+OTHER_AREAS = ("acc_auc", "cpr", "cmd", "auroc")
+"""What is measured beside `log_area` where prompts and task allow it."""
+
 _RECENT = 20
 """Steps from whose time that of the others is told."""
 
@@ -39,6 +42,8 @@ class PointResult:
     """In the hard circuit at the last checkpoint."""
     seconds: float = 0.0
     """That the steps so far took."""
+    processor_seconds: float = 0.0
+    """Of the processor, for these steps."""
     seconds_left: float | None = None
     """That the others will take; of a run that is under way."""
     metric: str = ""
@@ -47,6 +52,12 @@ class PointResult:
     """Of the circuit of so many edges, on the validation prompts."""
     log_area: float | None = None
     """The mean of the metric over ln k, from one edge to all."""
+    acc_auc: float | None = None
+    """As in `Evaluation`, and so are `cpr` and `cmd`; `None` where the answers are numbers."""
+    cpr: float | None = None
+    cmd: float | None = None
+    auroc: float | None = None
+    """Of the known edges of the task; `None` where nobody knows them."""
     error: str = ""
     """In a line, why it failed."""
     traceback: str = field(default="", repr=False)
@@ -118,6 +129,7 @@ class PointReader:
                 found,
                 edges=history[-1].hard_edge_count,
                 seconds=sum(record.seconds for record in history),
+                processor_seconds=sum(record.processor_seconds for record in history),
             )
             if status.state in UNDER_WAY:
                 left = _seconds_of(history, status.n_steps - status.step)
@@ -164,4 +176,6 @@ def _numbers(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     value, area, metric = (evaluation.get(name) for name in ("value", "log_area", "metric"))
     if not isinstance(value, float) or not isinstance(area, float) or not isinstance(metric, str):
         return {}
-    return {"metric": metric, "value": value, "log_area": area}
+    areas = {name: evaluation.get(name) for name in OTHER_AREAS}
+    known = {name: number for name, number in areas.items() if isinstance(number, float)}
+    return {"metric": metric, "value": value, "log_area": area, **known}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError, StateError
+from sp_widget.errors import ArgumentError, StateError, require_switches
 from sp_widget.evaluation.model_factory import ModelFactory, check_factory
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.evaluation.stability import Executor
@@ -22,7 +22,7 @@ from sp_widget.methods.run_files import SCORES, exists, folder_of
 from sp_widget.runs.folder import RunFolder
 from sp_widget.runs.one_process import OneProcess
 from sp_widget.runs.point import POINT, Grid, Point, points_of, read_point, write_point
-from sp_widget.runs.point_result import PointReader, PointResult, in_short
+from sp_widget.runs.point_result import OTHER_AREAS, PointReader, PointResult, in_short
 from sp_widget.runs.sweep_worker import Job
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ class Sweep:
         Columns: `run` (the name of its folder), the fields of the points, `state`, `progress` (from
         0 to 1), `edges` (in the hard circuit), `kl_div` (of the circuit of so many edges, on the
         validation prompts; `mse` where the answers are numbers), `log_area` (its mean over ln k),
-        `seconds` (that the steps took), `seconds_left`, `error`. A setting of one of these names
-        stands under its name with `_setting` behind it.
+        `acc_auc`, `cpr`, `cmd` (as in `Evaluation`), `auroc` (of the known edges of a task),
+        `seconds` (that the steps took), `processor_seconds` (the same, of the processor),
+        `seconds_left`, `error`. A setting of one of these names stands under its name with
+        `_setting` behind it.
         """
         import pandas
 
@@ -109,7 +111,8 @@ class Sweep:
             "edges": [each.edges for each in results],
             metric: [each.value for each in results],
         }
-        for name in ("log_area", "seconds", "seconds_left", "error"):
+        times = ("seconds", "processor_seconds", "seconds_left")
+        for name in ("log_area", *OTHER_AREAS, *times, "error"):
             measured[name] = [getattr(each, name) for each in results]
         columns: dict[str, Any] = {"run": [each.name for each in results]}
         for name in _fields(results):
@@ -120,7 +123,7 @@ class Sweep:
             if all(value is None or is_whole_number(value) for value in values):
                 # Else one that is missing would make floating-point numbers of all.
                 columns[name] = pandas.array(values, dtype="Int64")
-        numbers = dict.fromkeys((metric, "log_area", "seconds_left"), float)
+        numbers = dict.fromkeys((metric, "log_area", *OTHER_AREAS, "seconds_left"), float)
         return pandas.DataFrame(columns).astype(numbers)
 
     def prune_scores(self, model: PatchableModel, **fields: Any) -> list[PruneScores]:
@@ -240,6 +243,7 @@ def sweep(
     executor: Executor | None = None,
     *,
     threads: int = 1,
+    validate: bool = True,
 ) -> Sweep:
     """Make a run for every point of a grid, each in a folder of its own, and measure its scores.
 
@@ -263,6 +267,9 @@ def sweep(
             `Client.get_executor()`, an executor of submitit. Default: one process beside this one,
             which ends with the last point.
         threads: That torch uses for a run. The last bits of the numbers depend on it.
+        validate: Validate while training, on the validation prompts, as the panel does. Without it
+            they only measure the scores of a run that is done: the scores are the same, and the
+            training takes less time.
 
     Raises `ArgumentError` with the name of a bad argument, before anything is begun.
     """
@@ -273,6 +280,7 @@ def sweep(
     check_factory("model_factory", model_factory, executor)
     if not is_whole_number(threads) or threads < 1:
         raise ArgumentError("threads", "a whole number of at least 1", threads)
+    require_switches(validate=validate)
     _add_points(path, points)
     made = Sweep(path)
     asked = _Asked(mark=path / f".cancelled-{uuid.uuid4().hex}")
@@ -282,7 +290,7 @@ def sweep(
     if todo:
         there: Executor = OneProcess() if executor is None else executor
         for point in todo:
-            job = Job(str(path), point, model_factory, str(asked.mark), threads)
+            job = Job(str(path), point, model_factory, str(asked.mark), threads, validate)
             asked.futures.append(there.submit(job))
         if isinstance(there, OneProcess) and executor is None:
             there.shutdown(wait=False)

@@ -21,6 +21,7 @@ from sp_widget.errors import ArgumentError, StateError
 from sp_widget.evaluation.evaluate import evaluate
 from sp_widget.evaluation.evaluation import AREAS
 from sp_widget.evaluation.model_factory import Made, ModelFactory, made_by
+from sp_widget.evaluation.roc import auroc
 from sp_widget.evaluation.stability import bootstrap_sample
 from sp_widget.files import write_atomically
 from sp_widget.folder_lock import FolderLock
@@ -60,6 +61,8 @@ class Job:
     cancelled: str
     """A file that is there if nobody wants this any more. No two calls of `sweep` have the same."""
     threads: int
+    validate: bool = True
+    """Whether the training gets the validation prompts too."""
 
     def __call__(self) -> None:
         """Make the run to its end, from wherever it stands, and evaluate it.
@@ -79,19 +82,22 @@ class Job:
     def _make(self, folder: Path) -> None:
         self._check_wanted()
         made = made_by(self.model_factory, self.cancelled)
-        model, dataloader, validation = made
+        model, dataloader, validation, official_edges = made
         _check_same(Path(self.folder), made)
         config = self.point.config(model, dataloader)
         sample = self.point.bootstrap_sample
         prompts = dataloader if sample is None else bootstrap_sample(dataloader, sample)
+        while_training = validation if self.validate else None
         scores = run_in_folder(
-            folder, model, prompts, config, validation, after_step=self._looking()
+            folder, model, prompts, config, while_training, after_step=self._looking()
         )
         run = RunFolder(folder)
         if run.evaluation is None:
             held_back = dataloader if validation is None else validation
             edges = run.history[-1].hard_edge_count
             found = measured(model, held_back, scores, edges, config.ablation_type)
+            if official_edges:
+                found["auroc"] = auroc(model, scores, official_edges)
             run.write_evaluation(
                 {**found, "on": "training" if validation is None else "validation"}
             )

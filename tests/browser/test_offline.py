@@ -140,7 +140,6 @@ def test_without_its_kernel_a_widget_is_there_and_read_only(
     # JupyterLab tells of the connection that was lost.
     assert [each for each in console.take() if "Connection lost" not in each] == []
 
-    end_kernel(saves_state)
     saves_state.open()
     panel.expect_state("done")
     expect(panel.region).to_contain_text("No kernel is behind this widget")

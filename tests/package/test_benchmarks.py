@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import sp_widget as sp
 from benchmarks.time_to_circuit import Point, Training
 
 Benchmark = Callable[..., str]
@@ -47,13 +48,35 @@ def test_without_a_gpu_it_says_so_at_once(benchmark: Benchmark) -> None:
 def test_the_comparison_of_methods_runs_small_and_goes_on_where_it_stopped(
     benchmark: Benchmark, tmp_path: Path
 ) -> None:
-    out = tmp_path / "results.jsonl"
-    first, again = (benchmark("methods", "--smoke", "--out", str(out)) for _ in range(2))
-    assert first == again
-    assert len(out.read_text().splitlines()) == 2
+    first = benchmark("methods", "--smoke", "--folder", str(tmp_path))
     rows = [line for line in first.splitlines() if line.startswith("| induction")]
     assert len(rows) == 2
-    assert all(re.search(r"\| \d+\.\d{3} \| \d\.\d{3} \| \d+\.\d \|$", row) for row in rows)
+    assert all(re.search(r"(\| \d+\.\d{3} ){4}\| \d+\.\d \|$", row) for row in rows)
+
+    sweep = sp.Sweep(tmp_path / "smoke" / "induction")
+    # The test prompts only measure.
+    for run in sweep.runs:
+        assert run.config["fingerprints"]["validation_dataloader"] == "none"
+    task = sp.tasks.load("induction")
+    other, found = sorted(sweep.results, key=lambda each: each.point.method)
+    (scores,) = sweep.prune_scores(task.model, method="mask_gradient")
+    evaluation = sp.evaluate(
+        task.model, task.test_loader, scores, complement=False, random=0, progress=False
+    )
+    auroc = sp.auroc(task.model, scores, task.official_edges or ())
+    expected = (evaluation.acc_auc, evaluation.cmd, auroc)
+    assert (found.acc_auc, found.cmd, found.auroc) == pytest.approx(expected)
+    printed = " | ".join(f"{value:.3f}" for value in (found.log_area, *expected))
+    assert f"| {printed} | {found.processor_seconds:.1f} |" in first
+
+    # Killed, as it were, before it was measured: that is made up for, and the other not touched.
+    (sweep.path / found.name / "evaluation.json").unlink()
+    untouched = sweep.path / other.name
+    before = {path: path.stat().st_mtime_ns for path in untouched.iterdir()}
+    with pytest.raises(SystemExit, match="mask_gradient, seed 0: done"):
+        benchmark("methods", "--smoke", "--only-table", "--folder", str(tmp_path))
+    assert benchmark("methods", "--smoke", "--folder", str(tmp_path)).endswith(first)
+    assert {path: path.stat().st_mtime_ns for path in untouched.iterdir()} == before
 
 
 def test_the_time_to_a_circuit_runs_small_and_does_not_train_twice(

@@ -50,8 +50,8 @@ def test_every_point_becomes_a_run_that_is_measured_and_then_skipped(
     sweep = sp.sweep(the_same, GRID, tmp_path, here).wait()
     frame = sweep.frame
     assert list(frame.columns) == [
-        "run", "method", "seed", "state", "progress", "edges", "kl_div", "log_area", "seconds",
-        "seconds_left", "error",
+        "run", "method", "seed", "state", "progress", "edges", "kl_div", "log_area", "acc_auc",
+        "cpr", "cmd", "auroc", "seconds", "processor_seconds", "seconds_left", "error",
     ]  # fmt: skip
     assert list(zip(frame["method"], frame["seed"], strict=True)) == [
         ("random", 0), ("random", 1), ("walk", 0), ("walk", 1),

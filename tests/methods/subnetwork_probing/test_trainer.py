@@ -249,6 +249,7 @@ def test_a_record_says_all_about_its_step() -> None:
         "largest_gradient",
     }
     assert record.seconds > 0
+    assert record.processor_seconds > 0
 
 
 def test_steps_and_epochs_are_counted_from_one() -> None:
@@ -456,8 +457,8 @@ def test_a_training_goes_on_from_a_checkpoint_bit_by_bit(mask_fn: Any) -> None:
         resumed.load_state_dict(copy.deepcopy(loaded))
         assert (resumed.step_count, resumed.seed) == (4, 0)
         assert _same(resumed.run(progress=False), scores)
-        assert [replace(r, seconds=0) for r in resumed.history] == [
-            replace(r, seconds=0) for r in whole.history
+        assert [replace(r, seconds=0, processor_seconds=0) for r in resumed.history] == [
+            replace(r, seconds=0, processor_seconds=0) for r in whole.history
         ]
 
 
