@@ -30,6 +30,9 @@ from sp_widget.report.picture import PARTS, Part
 from sp_widget.report.tables import Rows
 from sp_widget.report.top_circuit import TopCircuit
 
+LETTER = 6.4
+"""Width of a letter of the tables, on average."""
+
 EDGE, TITLE, CAPTION, LEGEND, GAP, ROW = 14.0, 44.0, 30.0, 34.0, 16.0, 19.0
 """Heights of the parts of a page, and its rim."""
 
@@ -83,7 +86,11 @@ def page(
                 faithfulness_target=faithfulness_target,
             )
         elif part == "circuit":
-            words = f"The circuit of the {circuit.size:,} most important edges"
+            words = (
+                f"A circuit of {circuit.size:,} edges, {circuit.n_switched:,} switched by hand"
+                if circuit.n_switched
+                else f"The circuit of the {circuit.size:,} most important edges"
+            )
             if circuit.size > MOST_DRAWN:
                 words += f", of which the first {MOST_DRAWN} are drawn"
             top = at + LEGEND + layout.height
@@ -110,4 +117,11 @@ def _draw_tables(axes: Any, width: float, height: float, tables: Mapping[str, Ro
             axes.plot([left, right], [y - ROW / 2] * 2, color=LINE, linewidth=line_width(0.8))
             y -= ROW
             write(axes, left, y, name, 11, color=MUTED, va="center")
-            write(axes, right, y, value, 11, color=TEXT, va="center", ha="right")
+            shown = _cut(value, right - left - LETTER * (len(name) + 2))
+            write(axes, right, y, shown, 11, color=TEXT, va="center", ha="right")
+
+
+def _cut(text: str, width: float) -> str:
+    """Return as much of a text as there is room for."""
+    most = max(8, int(width / LETTER))
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -84,6 +84,7 @@ class Picture:
         faithfulness: Mapping[str, Evaluation],
         code: str,
         groups: Sequence[NodeGroup],
+        switches: Sequence[str],
         recorder: PromptRecorder | None,
     ) -> None:
         self.title = plain(title)
@@ -91,8 +92,12 @@ class Picture:
         self._history = list(history)
         self._evaluations = list(evaluations)
         self._config = config
-        self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
+        self._n_edges = n_edges
+        self._switches = list(switches)
+        self._circuit = top_circuit(
+            model, prune_scores, n_edges, official_edges, self._data, self._switches
+        )
         self._scores = score_traits(model, prune_scores, official_edges)
         self._faithfulness = faithfulness
         self._code = code
@@ -215,7 +220,8 @@ class Picture:
             self._content,
             circuit={
                 "graph": self._data,
-                "n_edges": self._circuit.size,
+                "n_edges": self._n_edges,
+                "switches": self._switches,
                 "comparable": [KNOWN] if self._circuit.compared else [],
                 "compare": KNOWN if self._circuit.compared else "",
                 "groups": [group.data for group in self._groups],
@@ -263,7 +269,7 @@ class Picture:
         )
         if self._history:
             sizes.append(self._history[-1].hard_edge_count)
-        return self._recorder.record(scores.abs(), self._circuit.size, sizes)
+        return self._recorder.record(scores.abs(), self._n_edges, sizes)
 
     def _series(self) -> Sequence[Series]:
         validated = any(record.validation is not None for record in self._history)
@@ -323,6 +329,7 @@ def snapshot(
     faithfulness: Evaluation | Mapping[str, Evaluation] | None = None,
     code: str = "",
     groups: Sequence[NodeGroup] = (),
+    switches: Sequence[str] = (),
     prompts: PromptDataLoader | None = None,
     patch_type: PatchType = PatchType.TREE_PATCH,
     ablation_type: AblationType = AblationType.RESAMPLE,
@@ -343,6 +350,7 @@ def snapshot(
         faithfulness: what `sp.evaluate` returned, one or several by name, for the page to explore.
         code: Python that repeats the run, likewise.
         groups: nodes to outline, each group with its name.
+        switches: nodes and edges that are switched by hand, as in `CircuitView.switches`.
         prompts: of which the page to explore shows what comes next: the eight on which the circuit
             loses most, of the first 32. Left out where answers are values.
         patch_type: how circuits are run on them, as in `sp.predictions`.
@@ -402,5 +410,6 @@ def snapshot(
         faithfulness=curves,
         code=code,
         groups=groups,
+        switches=switches,
         recorder=recorder,
     )

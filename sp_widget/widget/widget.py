@@ -480,7 +480,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
         """Return a picture of chart, circuit and metrics, which needs no kernel.
 
-        `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
+        `n_edges`: the size of the circuit; by default that of the one in view, whose switches by
+        hand are then in it too. `title`: by default that
         of the method. It has the curves that the faithfulness view shows, as far as they are
         measured. Saved as a page it has single prompts, unless it was made while training. Raises
         `StateError` before the start.
@@ -495,8 +496,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             )
         ).result()
         history = self.history
+        switches: list[str] = []
         if n_edges is None:
-            n_edges = self.circuit.n_edges
+            n_edges, switches = self.circuit.n_edges, self.circuit.switches
         if n_edges is None and history:
             n_edges = hard_edge_count
         return snapshot(
@@ -512,6 +514,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             faithfulness=measured_runs(self._session.snapshot(), self._background, self._runs),
             code=self.as_code(),
             groups=self.circuit.node_groups,
+            switches=switches,
             # A training is not slowed down by prompts.
             prompts=None if self._why_circuits_wait() else self._prompts_to_measure_on,
             patch_type=patch_type,
