@@ -269,7 +269,9 @@ class Picture:
         )
         if self._history:
             sizes.append(self._history[-1].hard_edge_count)
-        return self._recorder.record(scores.abs(), self._n_edges, sizes)
+        edited = torch.zeros(len(scores), dtype=torch.bool)
+        edited[[each.place for each in self._circuit.edges if each.verdict != "miss"]] = True
+        return self._recorder.record(scores.abs(), self._n_edges, sizes, edited, self._switches)
 
     def _series(self) -> Sequence[Series]:
         validated = any(record.validation is not None for record in self._history)

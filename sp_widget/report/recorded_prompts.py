@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sp_widget.circuits.arguments import check_model_and_prompts
@@ -36,6 +36,7 @@ from sp_widget.report.prompt_data import (
     LOSSES,
     PredictionData,
     PromptData,
+    StripData,
     TokenData,
     prompt_data,
     strip_data,
@@ -63,6 +64,8 @@ class RecordedCircuit(TypedDict):
     """What a circuit predicts."""
 
     n_edges: int
+    n_switched: int
+    """Edges that it has or lacks because they were switched by hand."""
     predictions: list[PredictionData]
     kl_div: float
 
@@ -76,7 +79,9 @@ class RecordedPrompt(PromptData):
     whole_model: list[PredictionData]
     corrupt_run: list[PredictionData]
     circuits: list[RecordedCircuit]
-    """The smallest first."""
+    """As they are cut from the scores, the smallest first."""
+    edited: RecordedCircuit | None
+    """That of the picture, where edges are switched by hand in it."""
 
 
 class RecordedPrompts(TypedDict):
@@ -90,6 +95,10 @@ class RecordedPrompts(TypedDict):
     """Among how many prompts these are the worst, and for which circuit."""
     in_common: list[str]
     """Plain lines on the worst of all that were measured."""
+    n_edges: int
+    """Of the circuit of the picture, before its switches."""
+    switches: list[str]
+    """What is switched by hand in the edited circuits."""
     note: str
     """Why nothing is recorded; empty: something is."""
 
@@ -111,7 +120,12 @@ class PromptRecorder:
     ablation_type: AblationType
 
     def record(
-        self, importance: Float[Tensor, " edges"], n_edges: int, sizes: Sequence[int]
+        self,
+        importance: Float[Tensor, " edges"],
+        n_edges: int,
+        sizes: Sequence[int],
+        edited: Bool[Tensor, " edges"],
+        switches: Sequence[str],
     ) -> RecordedPrompts:
         """Return the worst prompts, and what comes next in circuits of these sizes.
 
@@ -119,16 +133,30 @@ class PromptRecorder:
             importance: Of all edges in flat order; the largest are the circuit.
             n_edges: The size for which prompts are the worst; recorded too.
             sizes: Other sizes; of more than 24 some that are evenly spread.
+            edited: The circuit of `n_edges` edges after what is switched by hand in it.
+            switches: What that is, as in `CircuitView.switches`.
         """
         began = time.monotonic()
+        n_switched = int((edited ^ largest(importance, n_edges)).sum())
         sizes = sorted({n_edges, *_spread(sorted(set(sizes)), MOST_SIZES - 1)})
         try:
             check_model_and_prompts(self.model, self.dataloader)
             listed = self._worst(importance, n_edges, began + SECONDS / 2)
-            prompts = list(self._recorded(listed, importance, sizes, began + SECONDS))
+            circuits = [largest(importance, size) for size in sizes]
+            if n_switched:
+                circuits.append(edited)
+            recorded = self._recorded(listed, circuits, n_switched, began + SECONDS)
+            prompts = list(recorded)
         except (ArgumentError, ModelChangedError, torch.OutOfMemoryError) as error:
-            note = f"Nothing is recorded of single prompts. {error}"
-            return RecordedPrompts(prompts=[], loss="", list_note="", in_common=[], note=note)
+            return RecordedPrompts(
+                prompts=[],
+                loss="",
+                list_note="",
+                in_common=[],
+                n_edges=n_edges,
+                switches=[],
+                note=f"Nothing is recorded of single prompts. {error}",
+            )
         return RecordedPrompts(
             prompts=prompts,
             loss=LOSSES[listed.metric],
@@ -137,6 +165,8 @@ class PromptRecorder:
                 f"{n_edges:,} edge{'' if n_edges == 1 else 's'} loses."
             ),
             in_common=list(listed.in_common),
+            n_edges=n_edges,
+            switches=list(switches),
             note="",
         )
 
@@ -163,18 +193,20 @@ class PromptRecorder:
     def _recorded(
         self,
         listed: PerPrompt,
-        importance: Float[Tensor, " edges"],
-        sizes: Sequence[int],
+        circuits: Sequence[Bool[Tensor, " edges"]],
+        n_switched: int,
         until: float,
     ) -> Iterator[RecordedPrompt]:
-        """Yield the worst prompts with what comes next; `until`: of `time.monotonic`."""
+        """Yield the worst prompts with what comes next; `until`: of `time.monotonic`.
+
+        `n_switched`: edges that are switched by hand in the last circuit; 0: in none.
+        """
         mean = patch_mean(self.model, self.ablation_type, self.dataloader)
         for each in listed.prompts[:N_RECORDED]:
             pair = pair_at(self.dataloader, each.place)
             runs = PairRuns(self.model, pair, self.patch_type, self.ablation_type, mean)
-            strips = [
-                strip_data(predictions_of(runs, largest(importance, size)), 0) for size in sizes
-            ]
+            strips = [strip_data(predictions_of(runs, circuit), 0) for circuit in circuits]
+            edited = strips.pop() if n_switched else None
             tokens = strips[0]["tokens"]
             yield RecordedPrompt(
                 **prompt_data(each),
@@ -182,17 +214,20 @@ class PromptRecorder:
                 n_left_out=max(0, len(tokens) - MOST_TOKENS),
                 whole_model=strips[0]["whole_model"],
                 corrupt_run=strips[0]["corrupt_run"],
-                circuits=[
-                    RecordedCircuit(
-                        n_edges=strip["n_edges"],
-                        predictions=strip["circuit"],
-                        kl_div=strip["kl_div"],
-                    )
-                    for strip in strips
-                ],
+                circuits=[_circuit(strip, 0) for strip in strips],
+                edited=None if edited is None else _circuit(edited, n_switched),
             )
             if time.monotonic() > until:
                 break
+
+
+def _circuit(strip: StripData, n_switched: int) -> RecordedCircuit:
+    return RecordedCircuit(
+        n_edges=strip["n_edges"],
+        n_switched=n_switched,
+        predictions=strip["circuit"],
+        kl_div=strip["kl_div"],
+    )
 
 
 def _listed(n: int, n_measured: int) -> str:

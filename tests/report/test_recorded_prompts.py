@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sp_widget as sp
-from sp_widget.circuits.scores import PruneScores
+from sp_widget.circuits.scores import PruneScores, largest
 from sp_widget.data.token_text import prompt_text
 from sp_widget.errors import ArgumentError
 from sp_widget.report import recorded_prompts
@@ -41,20 +41,26 @@ def data_of(page: bytes) -> Any:
 
 
 def test_the_worst_prompts_are_recorded_with_circuits_of_several_sizes(
-    monkeypatch: pytest.MonkeyPatch,
+    model: sp.PatchableModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    llama = sp.patchable_model(bridge("llama"))
-    scores = sp.random_prune_scores(llama, dataloader(), seed=1)
+    scores = sp.random_prune_scores(model, dataloader(), seed=1)
     loader = dataloader(batch_size=5, n_prompts=10)
     measured = sp.evaluate(
-        llama, loader, scores, sizes=[5, 60], complement=False, random=0, progress=False
+        model, loader, scores, sizes=[5, 60], complement=False, random=0, progress=False
     )
+    off = scores.top(3)[-1][0]
     picture = snapshot(
-        llama, scores, n_edges=N_EDGES, faithfulness=measured, prompts=loader, **OPTIONS
+        model,
+        scores,
+        n_edges=N_EDGES,
+        faithfulness=measured,
+        switches=[f"-{off}"],
+        prompts=loader,
+        **OPTIONS,
     )
     recorded = data_of(picture.web_page())["prompts"]
     assert recorded["note"] == ""
-    listed = sp.per_prompt(llama, loader, scores, N_EDGES, **OPTIONS)
+    listed = sp.per_prompt(model, loader, scores, N_EDGES, **OPTIONS)
     assert [each["place"] for each in recorded["prompts"]] == [
         each.place for each in listed.prompts[:8]
     ]
@@ -64,16 +70,16 @@ def test_the_worst_prompts_are_recorded_with_circuits_of_several_sizes(
     )
     for each in recorded["prompts"][::4]:
         pair = loader.dataset[each["place"]]
-        assert each["text"] == prompt_text(llama.tokenizer, pair.clean.tolist())
+        assert each["text"] == prompt_text(model.tokenizer, pair.clean.tolist())
         assert [token["differs"] for token in each["tokens"]] == (
             pair.clean != pair.corrupt
         ).tolist()
         assert [circuit["n_edges"] for circuit in each["circuits"]] == [
-            0, 1, 5, N_EDGES, 60, llama.n_edges,
+            0, 1, 5, N_EDGES, 60, model.n_edges,
         ]  # fmt: skip
         for circuit in each["circuits"][1:4]:
             found = sp.predictions(
-                llama, pair, scores, circuit["n_edges"], dataloader=loader, **OPTIONS
+                model, pair, scores, circuit["n_edges"], dataloader=loader, **OPTIONS
             )
             for run, predicted in (
                 (found.whole_model, each["whole_model"]),
@@ -88,6 +94,12 @@ def test_the_worst_prompts_are_recorded_with_circuits_of_several_sizes(
                     one.token == int(pair.answers) for one in run
                 ]
             assert circuit["kl_div"] == pytest.approx(found.kl_div, abs=1e-6)
+
+        inside = [edge for edge, _ in scores.top(N_EDGES) if edge != off]
+        found = sp.predictions(model, pair, inside, dataloader=loader, **OPTIONS)
+        assert (each["edited"]["n_edges"], each["edited"]["n_switched"]) == (N_EDGES - 1, 1)
+        assert each["edited"]["kl_div"] == pytest.approx(found.kl_div, abs=1e-6)
+    assert (recorded["n_edges"], recorded["switches"]) == (N_EDGES, [f"-{off}"])
 
     # Where time is short, the worst of a batch is there.
     monkeypatch.setattr(recorded_prompts, "SECONDS", 0.0)
@@ -107,7 +119,9 @@ def test_a_long_prompt_and_many_sizes_are_bounded(
         model, dataloader(), PatchType.TREE_PATCH, AblationType.RESAMPLE
     )
     importance = model.graph.flatten(dict(ranked(model)))
-    (only,) = recorder.record(importance, N_EDGES, sizes)["prompts"]
+    unedited = largest(importance, N_EDGES)
+    (only,) = recorder.record(importance, N_EDGES, sizes, unedited, [])["prompts"]
+    assert only["edited"] is None
     pair = dataloader().dataset[only["place"]]
     assert only["n_left_out"] == 2
     # Without a tokenizer a token is its number.

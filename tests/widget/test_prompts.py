@@ -260,6 +260,7 @@ def test_a_training_is_asked_little_and_goes_on_while_a_person_looks(
     shown = next(each for each in recorded["prompts"] if each["place"] == 0)
     (circuit,) = [each for each in shown["circuits"] if each["n_edges"] == 29]
     assert circuit["kl_div"] == pytest.approx(probe.prompts.strip["kl_div"], abs=1e-6)
+    assert circuit["predictions"][0]["text"] == probe.prompts.strip["circuit"][0]["text"]
     assert [each["probability"] for each in circuit["predictions"]] == pytest.approx(
         [each["probability"] for each in probe.prompts.strip["circuit"]], abs=1e-6
     )

@@ -18,6 +18,8 @@ export type PredictionData = {
 /** What a circuit predicts. */
 export type RecordedCircuit = {
   n_edges: number;
+  /** Edges that it has or lacks because they were switched by hand. */
+  n_switched: number;
   predictions: PredictionData[];
   kl_div: number;
 };
@@ -34,8 +36,10 @@ export type RecordedPrompt = {
   n_left_out: number;
   whole_model: PredictionData[];
   corrupt_run: PredictionData[];
-  /** The smallest first. */
+  /** As they are cut from the scores, the smallest first. */
   circuits: RecordedCircuit[];
+  /** That of the picture, where edges are switched by hand in it. */
+  edited: RecordedCircuit | null;
 };
 
 /** Prompts as the page shows them. */
@@ -48,6 +52,10 @@ export type RecordedPrompts = {
   list_note: string;
   /** Plain lines on the worst of all that were measured. */
   in_common: string[];
+  /** Of the circuit of the picture, before its switches. */
+  n_edges: number;
+  /** What is switched by hand in the edited circuits. */
+  switches: string[];
   /** Why nothing is recorded; empty: something is. */
   note: string;
 };

@@ -6,7 +6,7 @@ import { counted } from "../circuit/format";
 import type { CircuitTraits } from "../circuit/model";
 import type { RecordedCircuit, RecordedPrompts } from "../generated/page";
 import { createList } from "../prompts/list";
-import { createStrip } from "../prompts/strip";
+import { createStrip, edgesOf } from "../prompts/strip";
 import { h, setText, uniquePrefix } from "../shared/dom";
 import { observe } from "../shared/observe";
 
@@ -42,10 +42,12 @@ export function showPrompts(
 
   const show = (): void => {
     const { loss, list_note, in_common, prompts } = recorded;
-    const { tokens, whole_model, corrupt_run, circuits, n_left_out } = chosen;
+    const { tokens, whole_model, corrupt_run, circuits, edited, n_left_out } = chosen;
     list.show({ prompts, loss, list_note, in_common, chosen: chosen.place });
     const size = circuit.get("n_edges");
-    const shown = nearest(circuits, size);
+    const switches = circuit.get("switches");
+    const asRecorded = size === recorded.n_edges && same(switches, recorded.switches);
+    const shown = edited && asRecorded ? edited : nearest(circuits, size);
     strip.show(
       shown && {
         tokens,
@@ -54,20 +56,24 @@ export function showPrompts(
         corrupt_run,
         kl_div: shown.kl_div,
         n_edges: shown.n_edges,
-        n_switched: 0,
+        n_switched: shown.n_switched,
       },
     );
-    const edges = shown ? counted(shown.n_edges, "edge") : "";
+    const edges = shown ? edgesOf(shown) : "";
     const notes = [
-      shown?.n_edges === size
+      shown === edited || shown?.n_edges === size
         ? `Recorded with ${edges}, as many as in the circuit view.`
         : `Recorded with ${edges}, the size nearest to the slider of those that were recorded.`,
-      circuit.get("switches").length > 0 ? "Nothing that is switched by hand is in it." : "",
+      switches.length > 0 && shown !== edited ? "Nothing that is switched by hand is in it." : "",
       n_left_out ? `The first ${counted(n_left_out, "token")} are left out.` : "",
     ];
     setText(note, notes.filter(Boolean).join(" "));
   };
   observe(circuit, ["n_edges", "switches"], show, signal);
+}
+
+function same(switches: readonly string[], others: readonly string[]): boolean {
+  return switches.length === others.length && switches.every((each, at) => each === others[at]);
 }
 
 /** The circuit whose size is the nearest on the slider, which is logarithmic. */

@@ -7,8 +7,9 @@ import { FakeModel } from "../fake-model";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
 
-const circuitOf = (n_edges: number): RecordedCircuit => ({
+const circuitOf = (n_edges: number, n_switched = 0): RecordedCircuit => ({
   n_edges,
+  n_switched,
   predictions: [{ text: ` of ${String(n_edges)}`, probability: 0.5, is_answer: false }],
   kl_div: 0.25,
 });
@@ -22,7 +23,8 @@ const promptOf = (place: number, text: string, n_left_out = 0): RecordedPrompts[
   n_left_out,
   whole_model: [{ text: HOSTILE, probability: 0.9, is_answer: true }],
   corrupt_run: [],
-  circuits: [0, 10, 1000].map(circuitOf),
+  circuits: [0, 10, 1000].map((size) => circuitOf(size)),
+  edited: circuitOf(8, 2),
 });
 
 const RECORDED: RecordedPrompts = {
@@ -30,6 +32,8 @@ const RECORDED: RecordedPrompts = {
   loss: "KL(model ‖ circuit), nats",
   list_note: "The 2 worst of 9 prompts.",
   in_common: [HOSTILE],
+  n_edges: 10,
+  switches: ["-A1.0"],
   note: "",
 };
 
@@ -83,6 +87,22 @@ describe("the recorded prompts of a page", () => {
     expect(circuit.listenerCount).toBe(0);
   });
 
+  it("have the edited circuit of the picture, until anything else is switched", () => {
+    const { circuit, el } = open(RECORDED);
+    const caption = (): string | null | undefined => texts(el, ".spp-run caption")[1];
+    circuit.set("switches", ["-A1.0"]);
+    expect(caption()).toBe("Circuit of 8 edges, 2 switched by hand");
+    expect(texts(el, ".spp-note")).toEqual([
+      "Recorded with 8 edges, 2 switched by hand, as many as in the circuit view.",
+    ]);
+    circuit.set("switches", ["-A1.0", "-A1.1"]);
+    expect(caption()).toBe("Circuit of 10 edges");
+    expect(texts(el, ".spp-note")[0]).toContain("Nothing that is switched by hand");
+    circuit.set("switches", ["-A1.0"]);
+    circuit.set("n_edges", 1000);
+    expect(caption()).toBe("Circuit of 1,000 edges");
+  });
+
   it("are chosen from a list, and are text whatever is in them", () => {
     const { el } = open(RECORDED);
     const list = el.querySelector("select");
@@ -97,12 +117,12 @@ describe("the recorded prompts of a page", () => {
 
   it("say why there are none", () => {
     const note = "Nothing is recorded of single prompts.";
-    const { el } = open({ prompts: [], loss: "", list_note: "", in_common: [], note });
+    const { el } = open({ ...RECORDED, prompts: [], note });
     expect(el.textContent).toBe(`Prompts${note}`);
   });
 
   it("are as near as the slider shows them, which is logarithmic", () => {
-    const circuits = [1, 10, 1000].map(circuitOf);
+    const circuits = [1, 10, 1000].map((size) => circuitOf(size));
     expect([0, 3, 4, 90, 120, 5000].map((size) => nearest(circuits, size)?.n_edges)).toEqual([
       1, 1, 10, 10, 1000, 1000,
     ]);
