@@ -84,10 +84,13 @@ def test_a_picture_has_the_edited_circuit_and_what_is_noted_of_its_groups() -> N
     figure = picture.figure()
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert "A circuit of 20 edges, 2 switched by hand" in words
-    # The whole note is in the table of a page; in a drawing as much as has room.
+    # The whole note is in the table of a page; in a drawing as much as has room in four lines.
     assert picture.tables["Groups"] == [("movers", "A1.0"), ("Note on movers", group.note)]
-    (note,) = [word for word in words if word.startswith("copy the name")]
-    assert note.endswith("…")
+    lines = list(filter(None, words[words.index("Note on movers") + 1 :]))
+    assert len(lines) == 4
+    assert lines[0].startswith("copy the name")
+    assert lines[-1].endswith("…")
+    assert all("name" in line and len(line) < 60 for line in lines)
     plain = snapshot(model, scores, n_edges=20)
     assert "Edges switched by hand" not in dict(plain.tables["Result"])
     with pytest.raises(ArgumentError, match="switches: wanted names"):
