@@ -35,6 +35,8 @@ def counting(at: int | None = None) -> Iterator[Callable[[], int]]:
         return follow
 
     before = sys.gettrace()
+    # Python 3.12 reports bytecodes only if a frame asked for them before this call.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(follow)
     try:
         yield lambda: count
