@@ -382,15 +382,18 @@ def snapshot(
     known = None
     if official_edges is not None:
         known = frozenset(find_edges(model, official_edges, "official_edges"))
+    if not isinstance(switches, Sequence) or isinstance(switches, str | bytes):
+        raise ArgumentError("switches", "a list of switches", switches)
+    for name, value, wanted in (
+        ("patch_type", patch_type, PatchType),
+        ("ablation_type", ablation_type, AblationType),
+    ):
+        if not isinstance(value, wanted):
+            raise ArgumentError(name, f"a member of {wanted.__name__}", value)
     recorder = None
     if prompts is not None:
-        for name, value, wanted in (
-            ("prompts", prompts, PromptDataLoader),
-            ("patch_type", patch_type, PatchType),
-            ("ablation_type", ablation_type, AblationType),
-        ):
-            if not isinstance(value, wanted):
-                raise ArgumentError(name, f"a {wanted.__name__}", value)
+        if not isinstance(prompts, PromptDataLoader):
+            raise ArgumentError("prompts", "a PromptDataLoader or None", type(prompts))
         # Values are no tokens of which one comes next.
         if target_for(prompts) != "mse":
             recorder = PromptRecorder(model, prompts, patch_type, ablation_type)

@@ -225,6 +225,10 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
                 "seq_labels": None,
                 "n_edges": 3,
                 "title": "title",
+                "switches": (),
+                "prompts": loader,
+                "patch_type": sp.PatchType.TREE_PATCH,
+                "ablation_type": sp.AblationType.RESAMPLE,
             },
         ),
         "ground_truth_prune_scores": (
