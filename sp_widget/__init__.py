@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sp_widget.circuits.ablations import src_ablations as src_ablations
     from sp_widget.circuits.check_model import ModelCheck as ModelCheck
     from sp_widget.circuits.check_model import check_model as check_model
+    from sp_widget.circuits.metrics import register_metric as register_metric
     from sp_widget.circuits.run_circuits import run_circuits as run_circuits
     from sp_widget.circuits.scores import PruneScores as PruneScores
     from sp_widget.circuits.scores import top_edges as top_edges
@@ -163,6 +164,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "circuits.ablations": ["src_ablations"],
     "circuits.check_model": ["ModelCheck", "check_model"],
+    "circuits.metrics": ["register_metric"],
     "circuits.run_circuits": ["run_circuits"],
     "circuits.scores": ["PruneScores", "top_edges"],
     "data.json_data": ["load_datasets_from_json"],

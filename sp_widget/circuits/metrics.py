@@ -8,6 +8,7 @@ number for the batch: a mean over its prompts and output positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -127,6 +128,96 @@ METRICS: dict[MetricName, Metric] = {
     "accuracy": accuracy,
 }
 """What an evaluation reports."""
+
+_ADDED: dict[str, Metric] = {}
+"""Those of `register_metric`: both."""
+
+LONGEST_NAME = 100
+"""Of a metric: it stands in a field of the panel and at the head of a column."""
+
+_OF_EVALUATIONS = ("logit_diff_share",)
+"""What an evaluation computes of other metrics."""
+
+
+def register_metric(name: str, metric: Metric) -> None:
+    """Make a metric of your own known by a name, which settings, files and code can hold.
+
+    From then on the name is a metric of `sp.evaluate` and a `faithfulness_target` of every method.
+    The same name again replaces it, so that a cell may be run again. What goes on with a run in
+    another process has to register it there too: the name is kept, and not the function.
+
+    Args:
+        name: An identifier, such as `"hinge"`.
+        metric: A function of (circuit's logits, clean logits, batch), the logits of shape
+            `[batch, d_vocab]` or `[batch, positions, d_vocab]`, that returns a tensor: one number,
+            or one for each prompt, or for each output position of it. To be trained with, it has
+            to be the smaller the more faithful the circuit is, and to have a finite gradient.
+
+    Raises `ArgumentError` for a bad name or the name of a metric that comes with the package.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+        wanted = f"an identifier of at most {LONGEST_NAME} letters, such as 'hinge'"
+        raise ArgumentError("name", wanted, name)
+    ours = list(dict.fromkeys([*METRICS, *FAITHFULNESS, *_OF_EVALUATIONS]))
+    if name in ours:
+        raise ArgumentError("name", f"another name than {', '.join(ours)}", name)
+    if not callable(metric):
+        raise ArgumentError("metric", "a function of (logits, clean logits, batch)", metric)
+    _ADDED[name] = metric
+
+
+def added_metrics() -> dict[str, Metric]:
+    """Return the metrics of `register_metric` by name."""
+    return dict(_ADDED)
+
+
+def metrics_by_name() -> dict[str, Metric]:
+    """Return all that an evaluation can report, those of `register_metric` last."""
+    ours: dict[str, Metric] = dict(METRICS.items())
+    return ours | _ADDED
+
+
+def faithfulness(
+    target: str,
+    logits: Float[Tensor, "batch *positions d_vocab"],
+    clean_logits: Float[Tensor, "batch *positions d_vocab"],
+    batch: PromptPairBatch,
+) -> Float[Tensor, ""]:
+    """Return what a training makes smallest, by the name of its target.
+
+    Raises `ArgumentError` where a metric of one's own returns no numbers for the prompts.
+    """
+    if target not in _ADDED:
+        return FAITHFULNESS[cast(FaithfulnessTarget, target)](logits, clean_logits, batch)
+    value = _ADDED[target](logits, clean_logits, batch)
+    good = ((), logits.shape[:1], logits.shape[:-1])
+    if not isinstance(value, Tensor) or value.shape not in good or not value.is_floating_point():
+        wanted = (
+            f"{target} to return a tensor of one number, or one for each of the {len(logits)} "
+            "prompts (and its output positions)"
+        )
+        tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} of shape {tuple(value.shape)}" if tensor else type(value)
+        raise ArgumentError("faithfulness_target", wanted, got)
+    return value.mean()
+
+
+def require_gradient(
+    target: str, value: Float[Tensor, ""], logits: Float[Tensor, "batch *positions d_vocab"]
+) -> None:
+    """Raise `ArgumentError` unless a metric of one's own gives the logits a finite gradient."""
+    if target not in _ADDED:
+        return
+    wanted = f"{target} to have a finite gradient with respect to the logits"
+    gradient: Tensor | None = None
+    if value.requires_grad:
+        (gradient,) = torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ArgumentError("faithfulness_target", wanted, "none: it is computed without them")
+    n_bad = int((~gradient.isfinite()).sum())
+    if n_bad:
+        got = f"NaN or infinity for {n_bad:,} of {gradient.numel():,} logits"
+        raise ArgumentError("faithfulness_target", wanted, got)
 
 
 def logit_diffs(values: Tensor, batch: PromptPairBatch) -> Float[Tensor, "batch *positions"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sp_widget.circuits.arguments import check_counts, check_model_and_prompts, check_scores
-from sp_widget.circuits.metrics import METRICS, Metric
+from sp_widget.circuits.metrics import METRICS, Metric, metrics_by_name
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.scores import PruneScores
@@ -79,8 +79,9 @@ def evaluate(
         complement: Measure everything but the circuit too.
         random: Number of random circuits of each size, once drawn from all edges, and once with as
             many edges between each pair of layers as the circuit has. 0: none.
-        metrics: Names of `sp_widget.circuits.metrics.METRICS`, or functions of (circuit's logits,
-            clean logits, batch) that return one number or one for each prompt. Default: all that
+        metrics: Names of `sp_widget.circuits.metrics.METRICS` or of metrics that
+            `sp.register_metric` knows, or functions of (circuit's logits, clean logits, batch) that
+            return one number or one for each prompt. Default: all that
             fit the answers. With `logit_diff` there is `logit_diff_share` too, the share of the
             model's logit difference that a circuit keeps: (m(C) - m(∅)) / (m(M) - m(∅)).
         patch_type: `TREE_PATCH`: the clean prompt runs and all edges outside the circuit are
@@ -348,11 +349,11 @@ def _check_metrics(
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ArgumentError("metrics", "a list of names or functions", given)
     chosen: dict[str, Metric] = {}
-    known: dict[object, Metric] = dict(METRICS.items())
+    known: dict[object, Metric] = dict(metrics_by_name().items())
     for each in given:
         metric = each if callable(each) else known.get(each)
         if metric is None:
-            raise ArgumentError("metrics", f"functions or some of {list(METRICS)}", each)
+            raise ArgumentError("metrics", f"functions or some of {list(known)}", each)
         name = each if isinstance(each, str) else getattr(each, "__name__", type(each).__name__)
         if name in chosen:
             raise ArgumentError("metrics", "metrics of different names", name)

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sp_widget.circuits.metrics import FAITHFULNESS, in_full_precision
+from sp_widget.circuits.metrics import added_metrics, faithfulness, in_full_precision
 from sp_widget.circuits.patch_cache import CACHE_MODES, CacheMode
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.scores import PruneScores, largest
@@ -55,6 +55,13 @@ FAITHFULNESS_LABELS: Mapping[FaithfulnessTarget, str] = {
     "logit_diff_percent": "Logit difference percent",
 }
 
+
+def faithfulness_labels() -> dict[str, str]:
+    """Return the labels of all faithfulness targets; one of the user's own has its name."""
+    ours: dict[str, str] = dict(FAITHFULNESS_LABELS.items())
+    return ours | {name: name for name in added_metrics()}
+
+
 ABLATION_LABELS: Mapping[AblationType, str] = {
     AblationType.RESAMPLE: "Resample",
     AblationType.ZERO: "Zero",
@@ -73,12 +80,13 @@ class MethodConfig:
     Raises `ArgumentError` (a `ValueError`) that names the first bad field.
     """
 
-    faithfulness_target: FaithfulnessTarget = choice(
+    faithfulness_target: FaithfulnessTarget | str = choice(
         "kl_div",
         "Faithfulness target",
         "What the circuit must preserve of the whole model's output. KL divergence: "
         "Σ p log(p ÷ q), of the model's p and the circuit's q.",
-        FAITHFULNESS_LABELS,
+        faithfulness_labels,
+        otherwise=", or a metric of your own after sp.register_metric",
     )
     ablation_type: AblationType = choice(
         AblationType.RESAMPLE,
@@ -510,8 +518,8 @@ class Trainer(ABC, Generic[ConfigT]):
 
     def faithfulness(self, logits: Tensor, here: PreparedBatch) -> Float[Tensor, ""]:
         """Return the chosen faithfulness of some logits of a batch: smaller is more faithful."""
-        measure = FAITHFULNESS[self.config.faithfulness_target]
-        return measure(logits, here.clean_logits, here.batch)
+        target = self.config.faithfulness_target
+        return faithfulness(target, logits, here.clean_logits, here.batch)
 
     # --- checkpoints ------------------------------------------------------------------------
 

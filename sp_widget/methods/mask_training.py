@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sp_widget.circuits.metrics import accuracy
+from sp_widget.circuits.metrics import accuracy, require_gradient
 from sp_widget.circuits.prepared import PreparedBatch
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
@@ -108,6 +108,8 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
         self.tensors["theta"] = self.theta
         self.optimizer = self.make_optimizer()
         self._expose_optimizer()
+        self._has_gradient = False
+        """Whether that of the faithfulness target was found to be there."""
 
     # --- what a method says -----------------------------------------------------------------
 
@@ -174,6 +176,9 @@ class MaskTrainer(Trainer[ConfigT], Generic[ConfigT]):
         masks = self.sample_masks(len(here.inputs.embed), generator)
         logits = self.run_masks(masks, here)
         faithfulness = self.faithfulness(logits, here)
+        if not self._has_gradient:
+            require_gradient(self.config.faithfulness_target, faithfulness, logits)
+            self._has_gradient = True
         loss, terms = self.loss(faithfulness, masks, step, generator)
         self.optimizer.zero_grad()
         loss.backward()

@@ -41,12 +41,12 @@ class Parameter:
     kind: Kind
     label: str
     help: str
-    wanted: str
-    """What a good value is, in words, for an error."""
+    describe: Callable[[], str]
+    """Returns what a good value is, in words, for an error."""
     accept: Callable[[Any], bool]
     """Whether a value of the right type is good."""
-    options: tuple[tuple[Any, str], ...] = ()
-    """Value and label of each choice."""
+    choices: Callable[[], Mapping[Any, str]] = dict
+    """Returns value and label of each choice: of some, more may be added."""
     optional: bool = False
     """Whether `None` is a value; the panel shows it as an empty field."""
     placeholder: str = ""
@@ -63,6 +63,16 @@ class Parameter:
     """The heading of docs/method.md that says more."""
     needs_validation: bool = False
     """Whether it does something only where there is validation data."""
+
+    @property
+    def wanted(self) -> str:
+        """What a good value is, in words, for an error."""
+        return self.describe()
+
+    @property
+    def options(self) -> tuple[tuple[Any, str], ...]:
+        """Value and label of each choice."""
+        return tuple(self.choices().items())
 
     def check(self, name: str, value: Any) -> None:
         """Raise `ArgumentError` that names the field unless `value` is good for it."""
@@ -194,22 +204,35 @@ def numbers(default: tuple[float, ...], label: str, help: str, *, above: float, 
 
 
 def choice(
-    default: Any, label: str, help: str, options: Mapping[Any, str] | Sequence[Any], **more: Any
+    default: Any,
+    label: str,
+    help: str,
+    options: Mapping[Any, str] | Sequence[Any] | Callable[[], Mapping[Any, str]],
+    *,
+    otherwise: str = "",
+    **more: Any,
 ) -> Any:
-    """Make a field for one of several values, given with their labels."""
-    labelled = dict(options) if isinstance(options, Mapping) else {o: str(o) for o in options}
+    """Make a field for one of several values, given with their labels.
+
+    `options`: a function returns them where some may be added; `otherwise` says how, in an error.
+    """
+
+    def choices() -> Mapping[Any, str]:
+        if callable(options):
+            return options()
+        return options if isinstance(options, Mapping) else {o: str(o) for o in options}
 
     def accept(value: Any) -> bool:
-        return any(value is option or _is_same(value, option) for option in labelled)
+        return any(value is option or _is_same(value, option) for option in choices())
 
     return _field(
         default,
         kind="select",
         label=label,
         help=help,
-        wanted=f"one of {list(labelled)}",
+        wanted=lambda: f"one of {list(choices())}{otherwise}",
         accept=accept,
-        options=tuple(labelled.items()),
+        choices=choices,
         **more,
     )
 
@@ -234,8 +257,10 @@ def from_code(
     return _field(default, kind="code", label=label, help=help, wanted=wanted, accept=accept)
 
 
-def _field(default: Any, **description: Any) -> Any:
-    return dataclasses.field(default=default, metadata={_KEY: Parameter(**description)})
+def _field(default: Any, *, wanted: str | Callable[[], str], **description: Any) -> Any:
+    describe = wanted if callable(wanted) else lambda: wanted
+    parameter = Parameter(describe=describe, **description)
+    return dataclasses.field(default=default, metadata={_KEY: parameter})
 
 
 def _or_none(wanted: str, optional: str) -> str:

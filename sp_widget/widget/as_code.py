@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sp_widget import methods
+from sp_widget.circuits.metrics import added_metrics
 from sp_widget.methods.base import MethodConfig
 from sp_widget.report.groups import NodeGroup
 from sp_widget.session import Intervention
@@ -44,10 +45,12 @@ def as_code(
     if names.validation_dataloader is not None:
         loaders.append(names.validation_dataloader)
     sets_threads = any(each.action == "threads" for each in interventions)
+    target = config.faithfulness_target
     lines = [
         *(["import torch", ""] if sets_threads else []),
         "import sp_widget as sp",
         "",
+        *([f"# After sp.register_metric({target!r}, ...)."] if target in added_metrics() else []),
         f"method = sp.methods.get({methods.of(config).name!r})",
         "config = method.Config(",
         *(f"    {name}={text}," for name, text in _arguments(config, names.model)),

@@ -108,8 +108,8 @@ class SweepView(ipywidgets.VBox):  # type: ignore[misc]
         self._model = model
         self.table = SweepTable()
         self.circuit = None if model is None else CircuitView(model, official_edges)
-        self._drawn: tuple[str, int] | None = None
-        """The run whose circuit is shown, and its steps."""
+        self._drawn: tuple[str, int | None] | None = None
+        """The run whose circuit is shown, and its steps; `None`: it has no scores yet."""
         self._publisher = Publisher(self._publish, interval=SECONDS_BETWEEN)
         super().__init__([self.table] if self.circuit is None else [self.table, self.circuit])
         self.table.observe(self._choose, "chosen")
@@ -162,8 +162,14 @@ class SweepView(ipywidgets.VBox):  # type: ignore[misc]
 
     def _draw(self, chosen: PointResult) -> None:
         path = self._sweep.path / chosen.name / SCORES
-        now = (chosen.name, chosen.step)
-        if self.circuit is None or self._model is None or now == self._drawn or not exists(path):
+        has_scores = exists(path)
+        now = (chosen.name, chosen.step if has_scores else None)
+        if self.circuit is None or self._model is None or now == self._drawn:
+            return
+        if not has_scores:
+            # What is shown is the circuit of another run.
+            self.circuit.clear()
+            self._drawn = now
             return
         with suppress(ArgumentError):
             # One that is replaced at this moment is there at the next look.
@@ -173,7 +179,10 @@ class SweepView(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _detail(chosen: PointResult) -> str:
-    return chosen.traceback or chosen.error or f"Its folder: {chosen.name}"
+    if not chosen.error:
+        return f"Its folder: {chosen.name}"
+    # First why: the end of a long traceback is out of sight.
+    return f"{chosen.error}\n\n{chosen.traceback}".rstrip()
 
 
 def _traits(results: list[PointResult]) -> dict[str, Any]:

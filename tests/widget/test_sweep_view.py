@@ -79,6 +79,10 @@ def test_it_shows_how_the_runs_stand_and_the_circuit_of_the_one_that_is_chosen(
     assert shown == pytest.approx(model.graph.flatten(scores).numpy())
     view.choose(failed["name"])
     until(view, lambda: "Traceback" in view.table.detail)
+    # It has no circuit, and that of another run is not to be taken for its own.
+    until(view, lambda: circuit.scores == b"")
+    view.choose(first["name"])
+    until(view, lambda: circuit.training_edges == 5)
     view.close()
 
 

@@ -18,7 +18,14 @@ function render({ model, el, signal }: RenderProps<SweepTraits>): void {
   const metric = h("p", { class: "sps-metric" });
   const plot = createPlot(choose, signal);
   const table = createTable(choose);
-  const detail = h("pre", { class: "sps-detail" });
+  const detail = h("pre", {
+    class: "sps-detail",
+    // Reached by the keyboard, because it scrolls.
+    tabindex: "0",
+    role: "region",
+    "aria-label": "The chosen run",
+    "data-lm-suppress-shortcuts": "true",
+  });
   const root = h(
     "div",
     { class: "sp-sweep", role: "region", "aria-label": "Sweep" },

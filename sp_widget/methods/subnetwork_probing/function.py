@@ -30,7 +30,7 @@ def subnetwork_probing_prune_scores(
     tree_optimisation: bool = False,
     avoid_edges: Collection[Edge] | None = None,
     avoid_lambda: float = 1.0,
-    faithfulness_target: FaithfulnessTarget = "kl_div",
+    faithfulness_target: FaithfulnessTarget | str = "kl_div",
     validation_dataloader: PromptDataLoader | None = None,
     *,
     ablation_type: AblationType = AblationType.RESAMPLE,
