@@ -392,8 +392,8 @@ def snapshot(
             raise ArgumentError(name, f"a member of {wanted.__name__}", value)
     recorder = None
     if prompts is not None:
-        if not isinstance(prompts, PromptDataLoader):
-            raise ArgumentError("prompts", "a PromptDataLoader or None", type(prompts))
+        if not isinstance(prompts, PromptDataLoader) or len(prompts) == 0:
+            raise ArgumentError("prompts", "a PromptDataLoader with a batch, or None", prompts)
         # Values are no tokens of which one comes next.
         if target_for(prompts) != "mse":
             recorder = PromptRecorder(model, prompts, patch_type, ablation_type)
