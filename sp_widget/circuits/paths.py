@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -43,43 +44,46 @@ def edges_on_paths(
 
 
 def on_paths(
-    graph: BaseGraph, circuit: Bool[Tensor, " edges"], *, causal: bool, outputs: range
-) -> Bool[Tensor, " edges"]:
-    """`edges_on_paths` on the flat vector of a graph's edges."""
-    masks = graph.split(circuit)
+    graph: BaseGraph, circuits: Bool[Tensor, "*n edges"], *, causal: bool, outputs: range
+) -> Bool[Tensor, "*n edges"]:
+    """`edges_on_paths` on flat vectors of a graph's edges, of one circuit or of many at once.
 
-    def as_rows(module: DestModule) -> Bool[Tensor, "positions rows sources"]:
-        return masks[module.name].view(graph.n_positions, len(module.rows), module.n_sources)
+    The many small steps along the nodes take as long for dozens of circuits as for one.
+    """
+    n = circuits.numel() // graph.n_edges
+    masks = graph.split(circuits)
+
+    def as_rows(module: DestModule) -> Bool[Tensor, "n positions rows sources"]:
+        return masks[module.name].reshape(n, graph.n_positions, len(module.rows), module.n_sources)
 
     # What a source writes depends on the input; what a destination reads reaches the output.
-    fed = circuit.new_zeros(graph.n_positions, len(graph.srcs))
-    fed[:, _slice(graph.from_input)] = True
+    fed = circuits.new_zeros(n, graph.n_positions, len(graph.srcs))
+    fed[:, :, _slice(graph.from_input)] = True
     for module in graph.modules:
-        reached = (as_rows(module) & fed[:, None, _slice(module.srcs)]).any(-1)
-        for row, at in zip(module.rows, reached.unbind(1), strict=True):
+        reached = (as_rows(module) & fed[:, :, None, _slice(module.srcs)]).any(-1)
+        for row, at in zip(module.rows, reached.unbind(-1), strict=True):
             for feed in graph.feeds[row]:
                 spread = _onwards(at, causal) if feed.moves else at
-                fed[:, _slice(feed.srcs)] |= spread[:, None]
+                fed[:, :, _slice(feed.srcs)] |= spread[..., None]
 
-    read = circuit.new_zeros(graph.n_positions, len(graph.dests))
-    needed = circuit.new_zeros(graph.n_positions, len(graph.srcs))
-    read[outputs.start : outputs.stop, graph.end_row] = True
+    read = circuits.new_zeros(n, graph.n_positions, len(graph.dests))
+    needed = circuits.new_zeros(n, graph.n_positions, len(graph.srcs))
+    read[:, outputs.start : outputs.stop, graph.end_row] = True
     for module in reversed(graph.modules):
         for row in module.rows:
             for feed in graph.feeds[row]:
-                at = needed[:, _slice(feed.srcs)].any(1)
-                read[:, row] |= _onwards(at.flip(0), causal).flip(0) if feed.moves else at
-        rows = read[:, _slice(module.rows), None]
-        needed[:, _slice(module.srcs)] |= (as_rows(module) & rows).any(1)
+                at = needed[:, :, _slice(feed.srcs)].any(-1)
+                read[:, :, row] |= _onwards(at.flip(-1), causal).flip(-1) if feed.moves else at
+        rows = read[:, :, _slice(module.rows), None]
+        needed[:, :, _slice(module.srcs)] |= (as_rows(module) & rows).any(2)
 
-    return graph.flatten(
-        {
-            module.name: as_rows(module)
-            & fed[:, None, _slice(module.srcs)]
-            & read[:, _slice(module.rows), None]
-            for module in graph.modules
-        }
-    )
+    carrying = [
+        as_rows(module)
+        & fed[:, :, None, _slice(module.srcs)]
+        & read[:, :, _slice(module.rows), None]
+        for module in graph.modules
+    ]
+    return torch.cat([part.reshape(n, -1) for part in carrying], -1).view(circuits.shape)
 
 
 def is_causal(model: PatchableModel) -> bool:
@@ -98,8 +102,8 @@ def _slice(places: range) -> slice:
     return slice(places.start, places.stop)
 
 
-def _onwards(reached: Bool[Tensor, " positions"], causal: bool) -> Bool[Tensor, " positions"]:
+def _onwards(reached: Bool[Tensor, "n positions"], causal: bool) -> Bool[Tensor, "n positions"]:
     """The positions that attention carries to: from those reached on, or all of them."""
     if causal:
-        return reached.cummax(0).values
-    return reached.any().expand_as(reached)
+        return reached.cummax(-1).values
+    return reached.any(-1, keepdim=True).expand_as(reached)

@@ -128,8 +128,19 @@ class _Wanted(NamedTuple):
     draw: int | None = None
 
 
+class _Circuit(NamedTuple):
+    """A circuit as it is run."""
+
+    wanted: _Wanted
+    edges: Bool[Tensor, " edges"]
+    n_on_paths: int
+
+
 MOST_RANDOM = 10_000
 """Random circuits of a size; each is run on all prompts."""
+
+PATHS_AT_ONCE = 64
+"""Circuits whose paths are followed at once, which takes little longer than for one."""
 
 
 class EvaluationInParts:
@@ -223,41 +234,49 @@ class EvaluationInParts:
                     break
             self._n_prompts = n_prompts
             at_once = self.model.engine.runs_at_once(batches[0].inputs)
-            for start in range(0, len(self._wanted), at_once):
-                wanted = self._wanted[start : start + at_once]
-                self.measured += self._measure(wanted, ablation, batches)
-                yield len(wanted)
+            for start in range(0, len(self._wanted), PATHS_AT_ONCE):
+                chosen = self._circuits(self._wanted[start : start + PATHS_AT_ONCE])
+                for first in range(0, len(chosen), at_once):
+                    part = chosen[first : first + at_once]
+                    self.measured += self._measure(part, ablation, batches)
+                    yield len(part)
+
+    def _circuits(self, wanted: Sequence[_Wanted]) -> list[_Circuit]:
+        """Return the circuits to be run, with the part of each that carries anything."""
+        model = self.model
+        circuits = torch.stack([self._edges(each) for each in wanted])
+        paths = on_paths(
+            model.graph, circuits, causal=is_causal(model), outputs=output_positions(model)
+        )
+        return [
+            _Circuit(each, path if each.circuit in AT_SHARES else circuit, int(path.sum()))
+            for each, circuit, path in zip(wanted, circuits, paths, strict=True)
+        ]
 
     @torch.no_grad()
     def _measure(
-        self, wanted: Sequence[_Wanted], ablation: AblationType, batches: Sequence[PreparedBatch]
+        self,
+        circuits: Sequence[_Circuit],
+        ablation: AblationType,
+        batches: Sequence[PreparedBatch],
     ) -> list[Measured]:
-        model = self.model
-        causal, outputs = is_causal(model), output_positions(model)
-        circuits = [self._edges(each) for each in wanted]
-        paths = [on_paths(model.graph, c, causal=causal, outputs=outputs) for c in circuits]
-        run = [
-            path if each.circuit in AT_SHARES else circuit
-            for each, circuit, path in zip(wanted, circuits, paths, strict=True)
-        ]
-        masks = torch.stack(run).to(model.device)
-        if self.patch_type is PatchType.TREE_PATCH:
-            masks = ~masks
-        values = mean_metrics(model, masks, batches, self.metrics)
+        patched = self.patch_type.patched(torch.stack([each.edges for each in circuits]))
+        masks = patched.to(self.model.device)
+        values = mean_metrics(self.model, masks, batches, self.metrics)
         return [
             Measured(
-                each.circuit,
+                wanted.circuit,
                 ablation,
-                each.size,
-                each.draw,
-                int(circuit.sum()),
-                int(path.sum()),
+                wanted.size,
+                wanted.draw,
+                int(edges.sum()),
+                n_on_paths,
                 {
                     name: printable(name, value)
                     for name, value in zip(self.metrics, row, strict=True)
                 },
             )
-            for each, circuit, path, row in zip(wanted, run, paths, values.tolist(), strict=True)
+            for (wanted, edges, n_on_paths), row in zip(circuits, values.tolist(), strict=True)
         ]
 
     def _edges(self, wanted: _Wanted) -> Bool[Tensor, " edges"]:

@@ -5,6 +5,7 @@ The same cases are checked in the browser's code (js/test/circuit/paths.test.ts)
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ def test_a_whole_model_has_no_dead_ends_up_to_its_outputs(case: dict[str, Any]) 
     everything = torch.ones(graph.n_edges, dtype=torch.bool)
     carrying = on_paths(graph, everything, causal=True, outputs=range(graph.n_positions))
     assert carrying.all()
+
+
+@pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case["name"])
+def test_many_circuits_at_once_are_each_what_it_is_alone(case: dict[str, Any]) -> None:
+    graph = graph_of(case)
+    draw = torch.Generator().manual_seed(0)
+    circuits = torch.rand(2, 3, graph.n_edges, generator=draw) < 0.5
+    outputs = range(*case["graph"]["outputs"])
+    for causal in (True, False):
+        together = on_paths(graph, circuits, causal=causal, outputs=outputs)
+        assert together.any()
+        for i, j in itertools.product(range(2), range(3)):
+            alone = on_paths(graph, circuits[i, j], causal=causal, outputs=outputs)
+            assert torch.equal(together[i, j], alone)
 
 
 @pytest.fixture(scope="module")
