@@ -1,7 +1,8 @@
 """Writes what the browser's code shares with Python: `python tools/generate_types.py`.
 
 The traits of every widget become a type in `js/src/generated/<bundle>.ts`, with the typed
-dictionaries and literals that they hold; the numbers of the circuit's picture become
+dictionaries and literals that they hold; what a page without a kernel has beside them is in
+`js/src/generated/page.ts`; the numbers of the circuit's picture become
 `js/src/generated/measures.ts`. The files are checked in, and a test says when they are stale.
 
 A trait tells what it holds by its kind (`Unicode`, `List(Float())` …) or, where that says too
@@ -19,7 +20,7 @@ import pkgutil
 import sys
 import textwrap
 import types
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import (
@@ -47,6 +48,7 @@ from sp_widget.report import (  # noqa: E402
     draw_circuit,
     edge_routes,
     groups,
+    recorded_prompts,
     top_circuit,
 )
 from sp_widget.session import state  # noqa: E402
@@ -116,6 +118,9 @@ MEASURES: Mapping[str, Any] = {
 def generated() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     files = {OUT / f"{_bundle(widget)}.ts": _module(widget) for widget in widgets()}
+    page = _Writer()
+    page.typed(recorded_prompts.RecordedPrompts)
+    files[OUT / "page.ts"] = _text(page.declared.values())
     files[OUT / "measures.ts"] = HEADER + "".join(
         f"\nexport const {name} = {_constant(value)};\n" for name, value in MEASURES.items()
     )
@@ -157,6 +162,10 @@ def _module(widget: type[AnyWidget]) -> str:
     if bundle in ON_A_PAGE:
         constants.append(_defaults(widget))
     blocks = [*writer.declared.values(), "\n".join(traits), *constants]
+    return _text(blocks)
+
+
+def _text(blocks: Iterable[str]) -> str:
     return HEADER + NO_INTERFACES + "".join(f"\n{block}\n" for block in blocks)
 
 

@@ -13,7 +13,7 @@ from sp_widget.circuits.ablations import ablate_batch, dataset_mean
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.circuits.metrics import in_full_precision
 from sp_widget.data.prompt_tokens import bos_token, encode, is_unknown, model_limits
-from sp_widget.data.prompts import PromptDataLoader, PromptPair
+from sp_widget.data.prompts import PromptDataLoader, PromptPair, PromptPairBatch
 from sp_widget.data.tails import TailTokens, behind
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.engine.protocol import ObservedBlock
@@ -118,6 +118,28 @@ def as_pair(model: PatchableModel, given: object) -> PromptPair:
     if isinstance(given, tuple) and len(given) == 2:
         return typed_pair(model, *given)
     raise ArgumentError("pair", "a PromptPair, or a clean and a corrupt text", given)
+
+
+def pair_at(dataloader: PromptDataLoader, place: int) -> PromptPair:
+    """Return the prompt pair at a place of a dataloader, with the prefix that its tokens know."""
+    first = 0
+    for batch in dataloader:
+        if place < first + len(batch.clean):
+            return _pair_of(batch, place - first)
+        first += len(batch.clean)
+    raise ArgumentError("pair", f"the place of one of {first} prompts", place)
+
+
+def _pair_of(batch: PromptPairBatch, row: int) -> PromptPair:
+    clean_mask, corrupt_mask = batch.clean_attention_mask, batch.corrupt_attention_mask
+    return PromptPair(
+        batch.clean[row],
+        batch.corrupt[row],
+        batch.answers[row],
+        batch.wrong_answers[row],
+        None if clean_mask is None else clean_mask[row],
+        None if corrupt_mask is None else corrupt_mask[row],
+    )
 
 
 def patch_mean(

@@ -47,6 +47,15 @@ def write(
     axes.text(x, y, text, fontproperties=letters, parse_math=False, usetex=False, **look)
 
 
+def text_width(text: str, size: float) -> float:
+    """Return how wide `write` makes a text, in units."""
+    from matplotlib.textpath import text_to_path
+
+    # In points, of which an inch has 72.
+    points, _, _ = text_to_path.get_text_width_height_descent(plain(text), font(size), False)
+    return float(points) / 72 * UNITS_PER_INCH
+
+
 def line_width(units: float) -> float:
     """A width in units as matplotlib wants it, in points."""
     return units * 72 / UNITS_PER_INCH
@@ -67,17 +76,9 @@ def without_frame(axes: Any, width: float, height: float, *, downwards: bool = F
 
 def legend_columns(handles: Sequence[Any], width: float) -> int:
     """Return how many columns of a legend have room in a width, at least one."""
-    from matplotlib.textpath import TextPath
-
-    # What an entry has beside its text, and text in points of which an inch has 72.
+    # What an entry has beside its text.
     beside = LEGEND_SIZE * (SAMPLE_LENGTH + SAMPLE_GAP + COLUMN_GAP)
-    widths = [
-        TextPath((0, 0), each.get_label(), prop=font(LEGEND_SIZE)).get_extents().width
-        * UNITS_PER_INCH
-        / 72
-        + beside
-        for each in handles
-    ]
+    widths = [text_width(each.get_label(), LEGEND_SIZE) + beside for each in handles]
 
     def fits(columns: int) -> bool:
         # As matplotlib deals them out.

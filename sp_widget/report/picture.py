@@ -14,17 +14,21 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from sp_widget import methods
 from sp_widget.checked_files import file_path
 from sp_widget.circuits.arguments import check_count, check_scores
+from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
 from sp_widget.methods.base import MethodConfig
+from sp_widget.methods.faithfulness_curve import sizes_of
+from sp_widget.methods.mask_training import target_for
 from sp_widget.methods.record import HardEvaluation, StepRecord
 from sp_widget.methods.series import Series
 from sp_widget.report import tables
@@ -33,8 +37,10 @@ from sp_widget.report.circuit_data import KNOWN, graph_data, known_circuit, scor
 from sp_widget.report.curve_data import curve_traits, named_evaluations
 from sp_widget.report.groups import NodeGroup, check_groups
 from sp_widget.report.plain_text import plain
+from sp_widget.report.recorded_prompts import PromptRecorder, RecordedPrompts
 from sp_widget.report.top_circuit import DEFAULT_SIZE, top_circuit
 from sp_widget.report.web_page import web_page
+from sp_widget.types import AblationType, PatchType
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,17 +85,24 @@ class Picture:
         faithfulness: Mapping[str, Evaluation],
         code: str,
         groups: Sequence[NodeGroup],
+        switches: Sequence[str],
+        recorder: PromptRecorder | None,
     ) -> None:
         self.title = plain(title)
         """What the picture is of."""
         self._history = list(history)
         self._evaluations = list(evaluations)
         self._config = config
-        self._circuit = top_circuit(model, prune_scores, n_edges, official_edges)
         self._data = graph_data(model, official_edges, seq_labels)
+        self._n_edges = n_edges
+        self._switches = list(switches)
+        self._circuit = top_circuit(
+            model, prune_scores, n_edges, official_edges, self._data, self._switches
+        )
         self._scores = score_traits(model, prune_scores, official_edges)
         self._faithfulness = faithfulness
         self._code = code
+        self._recorder = recorder
         self._groups = check_groups(self._data, groups)
         self.tables: dict[str, tables.Rows] = {
             "Result": tables.results(model, prune_scores, self._circuit, history, official_edges),
@@ -199,6 +212,7 @@ class Picture:
         """Return an HTML file in which circuit, chart and curve can be explored.
 
         All of it is in the file: it works from disk, offline, without a kernel. `save` writes it.
+        Where there are prompts, the worst of them are run now, for seconds at most.
         """
         chart = chart_traits(self._series(), self._history, self._evaluations)
         curves = curve_traits(self._faithfulness)
@@ -207,7 +221,8 @@ class Picture:
             self._content,
             circuit={
                 "graph": self._data,
-                "n_edges": self._circuit.size,
+                "n_edges": self._n_edges,
+                "switches": self._switches,
                 "comparable": [KNOWN] if self._circuit.compared else [],
                 "compare": KNOWN if self._circuit.compared else "",
                 "groups": [group.data for group in self._groups],
@@ -215,6 +230,7 @@ class Picture:
             },
             chart=chart if self._history else None,
             faithfulness=curves if self._faithfulness else None,
+            prompts=self._recorded_prompts(),
             tables=self.tables,
             code=self._code,
         )
@@ -235,6 +251,24 @@ class Picture:
         else:
             content = self.render(kind) if width_mm is None else self._printed(kind, width_mm)
         write_atomically(found, content)
+
+    def _recorded_prompts(self) -> RecordedPrompts | None:
+        """Return what circuits predict on single prompts; `None`: there are none to ask about."""
+        if self._recorder is None:
+            return None
+        # As the page ranks the edges.
+        scores = torch.frombuffer(bytearray(self._scores["scores"]), dtype=torch.float32)
+        first = next(iter(self._faithfulness.values()), None)
+        sizes = (
+            sizes_of(len(scores))
+            if first is None
+            else [size for size, _ in first.curve(first.metrics[0])]
+        )
+        if self._history:
+            sizes.append(self._history[-1].hard_edge_count)
+        edited = torch.zeros(len(scores), dtype=torch.bool)
+        edited[[each.place for each in self._circuit.edges if each.verdict != "miss"]] = True
+        return self._recorder.record(scores.abs(), self._n_edges, sizes, edited, self._switches)
 
     def _series(self) -> Sequence[Series]:
         validated = any(record.validation is not None for record in self._history)
@@ -294,6 +328,10 @@ def snapshot(
     faithfulness: Evaluation | Mapping[str, Evaluation] | None = None,
     code: str = "",
     groups: Sequence[NodeGroup] = (),
+    switches: Sequence[str] = (),
+    prompts: PromptDataLoader | None = None,
+    patch_type: PatchType = PatchType.TREE_PATCH,
+    ablation_type: AblationType = AblationType.RESAMPLE,
 ) -> Picture:
     """A picture of scores: the circuit, and with a `history` the chart of the training.
 
@@ -311,6 +349,11 @@ def snapshot(
         faithfulness: what `sp.evaluate` returned, one or several by name, for the page to explore.
         code: Python that repeats the run, likewise.
         groups: nodes to outline, each group with its name.
+        switches: nodes and edges that are switched by hand, as in `CircuitView.switches`.
+        prompts: of which the page to explore shows what comes next: the eight on which the circuit
+            loses most, of the first 32. Left out where answers are values.
+        patch_type: how circuits are run on them, as in `sp.predictions`.
+        ablation_type: what an edge outside a circuit carries there.
 
     Raises `ArgumentError` with the name of a bad argument.
     """
@@ -334,6 +377,21 @@ def snapshot(
     if config is not None and type(config) not in [methods.get(n).Config for n in methods.names()]:
         raise ArgumentError("config", "the config of a method or None", type(config))
     known = known_circuit(model, official_edges)
+    if not isinstance(switches, Sequence) or isinstance(switches, str | bytes):
+        raise ArgumentError("switches", "a list of switches", switches)
+    for name, value, wanted in (
+        ("patch_type", patch_type, PatchType),
+        ("ablation_type", ablation_type, AblationType),
+    ):
+        if not isinstance(value, wanted):
+            raise ArgumentError(name, f"a member of {wanted.__name__}", value)
+    recorder = None
+    if prompts is not None:
+        if not isinstance(prompts, PromptDataLoader) or len(prompts) == 0:
+            raise ArgumentError("prompts", "a PromptDataLoader with a batch, or None", prompts)
+        # Values are no tokens of which one comes next.
+        if target_for(prompts) != "mse":
+            recorder = PromptRecorder(model, prompts, patch_type, ablation_type)
     if n_edges is None:
         if history:
             n_edges = history[-1].hard_edge_count
@@ -352,4 +410,6 @@ def snapshot(
         faithfulness=curves,
         code=code,
         groups=groups,
+        switches=switches,
+        recorder=recorder,
     )

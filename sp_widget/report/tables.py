@@ -56,6 +56,8 @@ def results(
     rows.append(("Edges of the model", f"{model.n_edges:,}"))
     rows.append(("Edges in the picture", f"{circuit.size:,}"))
     rows.append(("of these on a path", f"{len(circuit.carrying):,}"))
+    if circuit.n_switched:
+        rows.append(("Edges switched by hand", f"{circuit.n_switched:,}"))
     if official_edges is not None:
         found = f"{circuit.count('hit'):,} of {len(official_edges):,}"
         rows.append(("Known edges found", found))
@@ -92,5 +94,10 @@ def _number(value: float) -> str:
 
 
 def groups(gathered: Sequence[NodeGroup]) -> Rows:
-    """Return the groups of nodes by name, with their nodes."""
-    return [(group.name, ", ".join(group.nodes)) for group in gathered]
+    """Return the groups of nodes by name, with their nodes and notes."""
+    rows: Rows = []
+    for group in gathered:
+        rows.append((group.name, ", ".join(group.nodes)))
+        if group.note:
+            rows.append((f"Note on {group.name}", group.note))
+    return rows

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from sp_widget.circuits.paths import is_causal, on_paths, output_positions
-from sp_widget.circuits.scores import PruneScores, finite
+from sp_widget.circuits.scores import PruneScores, finite, largest
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
 from sp_widget.graph.edge_graph import Edge
+from sp_widget.report.circuit_data import GraphData
+from sp_widget.report.edited_circuit import edited_circuit
 
 Verdict = Literal["hit", "miss", "extra"]
 
@@ -44,11 +45,14 @@ class TopEdge:
 
 @dataclass(frozen=True)
 class TopCircuit:
-    """The circuit of the most important edges."""
+    """The circuit of the most important edges, after some switches."""
 
     edges: list[TopEdge]
     """The most important first, then the misses."""
     size: int
+    """Edges, without the misses."""
+    n_switched: int
+    """Edges that it has or lacks because they were switched by hand."""
     strongest: float
     """The largest absolute score of all edges of the model."""
     compared: bool
@@ -68,20 +72,26 @@ def top_circuit(
     model: PatchableModel,
     prune_scores: Mapping[str, Tensor],
     n_edges: int,
-    official_edges: Collection[Edge] | None = None,
+    official_edges: Collection[Edge] | None,
+    data: GraphData,
+    switches: Sequence[str],
 ) -> TopCircuit:
-    """The circuit of the `n_edges` most important edges.
+    """Return the circuit of the `n_edges` most important edges, after some switches.
 
-    Raises `ArgumentError` for scores of another model, or for a number beyond its edges.
+    Raises `ArgumentError` for scores or switches of another model, or for a number beyond its
+    edges.
     """
     graph = model.graph
     scores = PruneScores(prune_scores, graph)
     if isinstance(n_edges, bool) or not 0 <= n_edges <= graph.n_edges:
         raise ArgumentError("n_edges", f"a whole number from 0 to {graph.n_edges}", n_edges)
-    top = scores.top(n_edges)
-    places = graph.flat_index(edge for edge, _ in top)
-    included = torch.zeros(graph.n_edges, dtype=torch.bool)
-    included[places] = True
+    flat = graph.flatten(dict(scores)).detach().cpu()
+    importance = flat.abs()
+    unedited = largest(importance, n_edges)
+    included = edited_circuit(graph, data, unedited, switches)
+    order = importance.argsort(descending=True, stable=True)
+    places = order[included[order]]
+    top = graph.edges_at(places.tolist())
     on_path = on_paths(graph, included, causal=is_causal(model), outputs=output_positions(model))
     known = None if official_edges is None else frozenset(official_edges)
 
@@ -90,14 +100,19 @@ def top_circuit(
 
     edges = [
         TopEdge(edge, place, score, carries, verdict(edge))
-        for (edge, score), place, carries in zip(
-            top, places.tolist(), on_path[places].tolist(), strict=True
+        for edge, place, score, carries in zip(
+            top, places.tolist(), flat[places].tolist(), on_path[places].tolist(), strict=True
         )
     ]
-    missed = sorted((known or frozenset()) - {edge for edge, _ in top}, key=repr)
+    missed = sorted((known or frozenset()) - set(top), key=repr)
     edges += [
         TopEdge(edge, place, edge.prune_score(scores).item(), False, "miss")
         for edge, place in zip(missed, graph.flat_index(missed).tolist(), strict=True)
     ]
-    strongest = finite(graph.flatten(dict(prune_scores)).detach()).abs().max().item()
-    return TopCircuit(edges, n_edges, strongest, known is not None)
+    return TopCircuit(
+        edges=edges,
+        size=len(top),
+        n_switched=int((included ^ unedited).sum()),
+        strongest=finite(flat).abs().max().item(),
+        compared=known is not None,
+    )

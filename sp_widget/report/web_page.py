@@ -16,6 +16,7 @@ from typing import Any
 
 from sp_widget._version import __version__
 from sp_widget.report.bundle import bundled
+from sp_widget.report.recorded_prompts import RecordedPrompts
 from sp_widget.report.tables import Rows, html_table
 
 Traits = Mapping[str, Any]
@@ -29,6 +30,7 @@ def web_page(
     circuit: Traits,
     chart: Traits | None,
     faithfulness: Traits | None,
+    prompts: RecordedPrompts | None,
     tables: Mapping[str, Rows],
     code: str,
 ) -> bytes:
@@ -40,11 +42,13 @@ def web_page(
         circuit: what the circuit view shows.
         chart: what the chart shows; `None`: there was no training.
         faithfulness: what the faithfulness view shows; `None`: nothing was measured.
+        prompts: what circuits predict on single prompts; `None`: nothing was asked.
         tables: what there is beside, by heading.
         code: Python that repeats the run; empty: none.
     """
     script, style = bundled("page.js"), bundled("page.css")
-    data = _data({"circuit": circuit, "chart": chart, "faithfulness": faithfulness})
+    parts = {"circuit": circuit, "chart": chart, "faithfulness": faithfulness, "prompts": prompts}
+    data = _data(parts)
     code_block = (
         '<div class="spg-code"><h2 id="sp-code">Code</h2>'
         f'<pre tabindex="0" role="region" aria-labelledby="sp-code">{escape(code)}</pre></div>'
@@ -60,6 +64,7 @@ def web_page(
         "<main><noscript><p>The circuit and the chart need JavaScript.</p></noscript>"
         # The mark of ipywidgets on a view without a kernel: it offers nothing that needs one.
         '<div id="sp-circuit" class="jupyter-widgets-disconnected"></div>'
+        '<div id="sp-prompts"></div>'
         '<div class="spg-curves"><div id="sp-chart"></div><div id="sp-faithfulness"></div></div>'
         f'<div class="spg-tables">{html_table(tables)}</div>{code_block if code else ""}</main>'
         f"<footer>Made with sp_widget {escape(__version__)}.</footer>"

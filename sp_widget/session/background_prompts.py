@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.scores import PruneScores, largest
-from sp_widget.data.prompts import PromptDataLoader, PromptPair, PromptPairBatch
+from sp_widget.data.prompts import PromptDataLoader, PromptPair
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError, ModelChangedError
 from sp_widget.evaluation.node_on_prompt import NodeOnPrompt, find_node, node_on_prompt
@@ -26,8 +26,10 @@ from sp_widget.evaluation.per_prompt import (
     worst_first,
 )
 from sp_widget.evaluation.predictions import Predictions, predictions_of
-from sp_widget.evaluation.prompt_pair import PairRuns, patch_mean
+from sp_widget.evaluation.prompt_pair import PairRuns, pair_at, patch_mean
 from sp_widget.methods.mask_training import target_for
+from sp_widget.report.circuit_data import GraphData
+from sp_widget.report.edited_circuit import edited_circuit
 from sp_widget.session.background_work import BackgroundWork
 from sp_widget.session.session import Session
 from sp_widget.types import AblationType, PatchType
@@ -70,7 +72,9 @@ class PromptQuestion:
     scores: PruneScores
     protocol: RunProtocol
     size: int
-    """Edges of the circuit."""
+    """Edges of the circuit that is cut from the scores."""
+    switches: tuple[str, ...]
+    """What is switched in it by hand: see `edited_circuit`."""
     pair: int | PromptPair
     """The place of a prompt in the dataloader, or one that was typed."""
     node: str
@@ -82,6 +86,7 @@ class PromptQuestion:
             self.scores_key[0] == other.scores_key[0]
             and self.protocol == other.protocol
             and self.size == other.size
+            and self.switches == other.switches
             and self.pair == other.pair
             and self.node == other.node
         )
@@ -96,6 +101,8 @@ class PromptAnswer:
     """What is known of a question so far; each answer replaces the one before."""
 
     question: PromptQuestion
+    n_switched: int = 0
+    """Edges that the circuit has or lacks because of the switches."""
     predictions: Predictions | None = None
     problem: str = ""
     """Why there are no predictions."""
@@ -115,6 +122,7 @@ class BackgroundPrompts:
 
     Args:
         session: Whose training is not to be slowed down.
+        graph: The nodes that the names of switches are of.
         dataloader: The prompts of the list.
         answered: Called on the thread with each answer that is new; must be quick.
     """
@@ -123,11 +131,13 @@ class BackgroundPrompts:
         self,
         session: Session,
         model: PatchableModel,
+        graph: GraphData,
         dataloader: PromptDataLoader,
         answered: Callable[[PromptAnswer], None],
     ) -> None:
         self._session = session
         self._model = model
+        self._graph = graph
         self._dataloader = dataloader
         self._answered = answered
         self._thread = BackgroundWork(THREAD_NAME, session, self._work)
@@ -226,8 +236,8 @@ class BackgroundPrompts:
 
     def _answers(self, question: PromptQuestion, began: float) -> Iterator[PromptAnswer]:
         """Yield the answer as it grows."""
-        answer = PromptAnswer(question)
-        circuit = self._circuit(question)
+        unedited, circuit = self._circuits(question)
+        answer = PromptAnswer(question, n_switched=int((circuit ^ unedited).sum()))
         runs: PairRuns | None = None
         try:
             runs = self._runs(question)
@@ -257,16 +267,19 @@ class BackgroundPrompts:
                     return
             described = self.described[: len(losses)]
             is_regression = target_for(self._dataloader) == "mse"
-            listed = worst_first(described, losses, is_regression, question.size)
+            listed = worst_first(described, losses, is_regression, int(circuit.sum()))
             answer = replace(answer, per_prompt=listed)
         except Exception as error:
             answer = replace(answer, problem=answer.problem or _reason(error))
         yield answer
 
-    @staticmethod
-    def _circuit(question: PromptQuestion) -> Bool[Tensor, " edges"]:
-        scores = question.scores.graph.flatten(dict(question.scores))
-        return largest(scores.detach().abs().cpu(), question.size)
+    def _circuits(
+        self, question: PromptQuestion
+    ) -> tuple[Bool[Tensor, " edges"], Bool[Tensor, " edges"]]:
+        """Return the circuit that is cut from the scores, and the same after the switches."""
+        graph = self._model.graph
+        unedited = largest(graph.flatten(dict(question.scores)).detach().abs().cpu(), question.size)
+        return unedited, edited_circuit(graph, self._graph, unedited, question.switches)
 
     def _runs(self, question: PromptQuestion) -> PairRuns:
         """Return the runs of the pair: those at hand, if it is the same."""
@@ -325,28 +338,6 @@ class BackgroundPrompts:
                     break
             self._described = described
         return self._described
-
-
-def pair_at(dataloader: PromptDataLoader, place: int) -> PromptPair:
-    """Return the prompt pair at a place of a dataloader, with the prefix that its tokens know."""
-    first = 0
-    for batch in dataloader:
-        if place < first + len(batch.clean):
-            return _pair_of(batch, place - first)
-        first += len(batch.clean)
-    raise ArgumentError("pair", f"the place of one of {first} prompts", place)
-
-
-def _pair_of(batch: PromptPairBatch, row: int) -> PromptPair:
-    clean_mask, corrupt_mask = batch.clean_attention_mask, batch.corrupt_attention_mask
-    return PromptPair(
-        batch.clean[row],
-        batch.corrupt[row],
-        batch.answers[row],
-        batch.wrong_answers[row],
-        None if clean_mask is None else clean_mask[row],
-        None if corrupt_mask is None else corrupt_mask[row],
-    )
 
 
 def _reason(error: Exception) -> str:

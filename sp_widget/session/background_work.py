@@ -27,13 +27,16 @@ class BackgroundWork:
         self._session = session
         self._work = work
         self._thread: threading.Thread | None = None
+        """The last one, whose work may be done."""
+        self._at_work = False
         self.lock = threading.Condition(threading.Lock())
         """Guards the thread's state and what its owner adds, for a few instructions each time."""
         self.closed = False
 
     def begin(self) -> None:
-        """Start the thread unless it is there. The caller holds the lock."""
-        if self._thread is None:
+        """Start a thread unless one is at work. The caller holds the lock."""
+        if not self._at_work:
+            self._at_work = True
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             # As for a training: no thread may be inside torch when the process ends.
             atexit.register(self.close)
@@ -41,7 +44,7 @@ class BackgroundWork:
 
     def end(self) -> None:
         """Note that the thread has nothing left to do. The caller holds the lock."""
-        self._thread = None
+        self._at_work = False
         atexit.unregister(self.close)
         self.lock.notify_all()
 

@@ -217,6 +217,11 @@ class CircuitView(LockedWidget, bundle="circuit"):
         self._effects.measure_with(CircuitMeter(self._model, dataloader, ablation_type, patch_type))
 
     @property
+    def data(self) -> GraphData:
+        """The nodes and edges that are drawn."""
+        return self._data
+
+    @property
     def effects(self) -> CircuitEffects:
         """What measures the circuit in view."""
         return self._effects

@@ -9,6 +9,7 @@ from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, PromptPair
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.errors import ArgumentError
+from sp_widget.evaluation.node_on_prompt import find_node
 from sp_widget.evaluation.prompt_pair import typed_pair
 from sp_widget.session import Session
 from sp_widget.session.background_prompts import (
@@ -18,6 +19,7 @@ from sp_widget.session.background_prompts import (
     PromptQuestion,
     RunProtocol,
 )
+from sp_widget.widget.circuit import CircuitView
 from sp_widget.widget.live_circuit import Shown
 from sp_widget.widget.panel import ControlPanel
 from sp_widget.widget.prompts import TYPED, PromptsView
@@ -36,11 +38,12 @@ NO_SCORES = "No scores yet: start a run, or make a step."
 class LivePrompts:
     """Asks what a person looks at, and shows the answers; nothing while the tab is not in view.
 
-    The size of the circuit is that of the circuit view. What is asked changes under the view's
-    lock; answers come from a thread of their own.
+    The circuit is the one in the circuit view, with what is switched there by hand. What is asked
+    changes under the lock of the view of prompts; answers come from a thread of their own.
 
     Args:
         panel: Whose tab says whether the view is seen.
+        circuit: Whose slider, switches and pinned node are followed.
         dataloader: The prompts of the list.
         settled: Called when an answer is shown; must be quick.
     """
@@ -49,21 +52,25 @@ class LivePrompts:
         self,
         session: Session,
         panel: ControlPanel,
+        circuit: CircuitView,
         model: PatchableModel,
         dataloader: PromptDataLoader,
         settled: Callable[[], None],
     ) -> None:
         self._session = session
         self._panel = panel
+        self._circuit = circuit
         self._model = model
         self._dataloader = dataloader
         self._settled = settled
-        self.background = BackgroundPrompts(session, model, dataloader, self._show)
+        self.background = BackgroundPrompts(session, model, circuit.data, dataloader, self._show)
         self.view = PromptsView(model, dataloader.n_prompts)
         self._typed: PromptPair | None = None
         self._shown: Shown | None = None
         self._prepend_bos = _begins_with_bos(model, dataloader)
-        self.view.observe(self._look, ["n_edges", "chosen", "node"])
+        self.view.observe(self._look, ["chosen", "node"])
+        circuit.observe(self._look, ["n_edges", "switches"])
+        circuit.observe(self._follow_pin, "pinned")
         self.view.on_typed(self.type)
         panel.observe(self._look, "tab")
         session.subscribe(self.background.look)
@@ -73,8 +80,8 @@ class LivePrompts:
         """Look at the scores that the circuit view shows now."""
         with self.view.lock:
             if shown is None and self._shown is not None:
-                self.view.show_predictions(None, NO_SCORES)
-                self.view.show_node(None)
+                self.view.show_predictions(None, 0, NO_SCORES)
+                self.view.show_node(None, 0)
                 self.view.show_unmeasured(self.background.described)
             self._shown = shown
             self._look()
@@ -100,6 +107,14 @@ class LivePrompts:
         """Answer nothing from now on."""
         self.background.close()
 
+    def _follow_pin(self, change: Any) -> None:
+        try:
+            node = find_node(self._model, change["new"])
+        except ArgumentError:
+            # Nothing is pinned, or an edge, or the start or the end of the stream.
+            return
+        self.view.update(node=node.name)
+
     def _look(self, _: Any = None) -> None:
         with self.view.lock:
             if self._panel.tab == TAB and not self.view.prompts:
@@ -115,12 +130,13 @@ class LivePrompts:
             return None
         if not view.node:
             view.update(node=_first_head(reading.scores))
-        size = reading.edges if view.n_edges is None else view.n_edges
+        circuit = self._circuit
         return PromptQuestion(
             scores_key=key,
             scores=reading.scores,
             protocol=RunProtocol(reading.patch_type, reading.ablation_type),
-            size=size,
+            size=reading.edges if circuit.n_edges is None else circuit.n_edges,
+            switches=tuple(circuit.switches),
             pair=pair,
             node=view.node,
         )
@@ -131,11 +147,12 @@ class LivePrompts:
             # Reset meanwhile.
             if self._shown is None or self._shown[0][0] != answer.question.scores_key[0]:
                 return
-            self.view.show_predictions(answer.predictions, self._note(answer))
+            n_switched = answer.n_switched
+            self.view.show_predictions(answer.predictions, n_switched, self._note(answer))
             if answer.node is not None or answer.node_problem or not answer.question.node:
-                self.view.show_node(answer.node)
+                self.view.show_node(answer.node, n_switched)
             if answer.per_prompt is not None:
-                self.view.show_list(answer.per_prompt)
+                self.view.show_list(answer.per_prompt, n_switched)
         self._settled()
 
     def _note(self, answer: PromptAnswer) -> str:

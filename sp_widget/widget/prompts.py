@@ -22,9 +22,15 @@ from sp_widget.evaluation.node_on_prompt import (
     find_node,
     node_names,
 )
-from sp_widget.evaluation.per_prompt import PerPrompt, PromptDescription, PromptLoss
-from sp_widget.evaluation.predictions import Prediction, Predictions
-from sp_widget.widget.arguments import checked_size
+from sp_widget.evaluation.per_prompt import PerPrompt, PromptDescription
+from sp_widget.evaluation.predictions import Predictions
+from sp_widget.report.prompt_data import (
+    LOSSES,
+    PromptData,
+    StripData,
+    prompt_data,
+    strip_data,
+)
 from sp_widget.widget.comm_routing import deliver_where_addressed
 from sp_widget.widget.locked import LockedWidget
 
@@ -34,57 +40,14 @@ TYPED = -1
 MOST_LISTED = 100
 """Prompts of the list that are sent to the browser."""
 
-LOSSES = {"kl_div": "KL(model ‖ circuit), nats", "mse": "squared error"}
-"""What the list is sorted by, in words."""
-
 MOST_TOKENS = 256
 """Of an attention pattern that is shown; of longer prompts the last ones."""
 
 MOST_EDGES = 60
 """Of a node that are listed, the most important ones."""
 
-LONGEST_PROMPT = 300
-"""Letters of a prompt in the list; of a longer one the last ones."""
-
 LONGEST_TYPED = 8_000
 """Letters of a prompt that a person types."""
-
-
-class PromptData(TypedDict):
-    """One prompt of the list."""
-
-    place: int
-    loss: float | None
-    """`None`: not measured yet."""
-    text: str
-    answers: list[str]
-
-
-class TokenData(TypedDict):
-    """One position of the pair in view; "" where a prompt has padding."""
-
-    clean: str
-    corrupt: str
-    differs: bool
-
-
-class PredictionData(TypedDict):
-    """A token that may come next."""
-
-    text: str
-    probability: float
-    is_answer: bool
-
-
-class StripData(TypedDict):
-    """The pair in view and what comes next."""
-
-    tokens: list[TokenData]
-    whole_model: list[PredictionData]
-    circuit: list[PredictionData]
-    corrupt_run: list[PredictionData]
-    kl_div: float
-    n_edges: int
 
 
 class WrittenData(TypedDict):
@@ -118,6 +81,8 @@ class NodeData(TypedDict):
     kind: NodeKind
     n_edges: int
     """Edges of the circuit."""
+    n_switched: int
+    """Those that it has or lacks because they were switched by hand."""
     n_left_out: int
     """Tokens before those of the patterns."""
     whole_model: NodeRunData
@@ -161,8 +126,6 @@ class PromptsView(LockedWidget, bundle="prompts"):
     """The heads and MLPs of the model."""
     node = traitlets.Unicode("").tag(sync=True, browser=True)
     """The node in view; empty: none."""
-    pinned = traitlets.Unicode("").tag(sync=True, browser=True)
-    """The node that is pinned in the circuit view, which comes into view here."""
     node_data = traitlets.Dict(default_value=None, allow_none=True).tag(
         sync=True, holds=NodeData | None
     )
@@ -171,8 +134,6 @@ class PromptsView(LockedWidget, bundle="prompts"):
     whole model; empty: it is no head."""
     circuit_pattern = traitlets.Bytes(b"").tag(sync=True, holds=bytes | None)
     """The same inside the circuit."""
-    n_edges = traitlets.Int(None, allow_none=True).tag(sync=True, browser=True)
-    """Edges in the circuit, as a person or code chose; `None`: as in the circuit view."""
     note = traitlets.Unicode("").tag(sync=True)
     """What is going on, or what there is to do."""
 
@@ -189,26 +150,31 @@ class PromptsView(LockedWidget, bundle="prompts"):
         """Call `callback` with each clean and corrupt text that a person types."""
         self._typed_pairs.register_callback(callback)
 
-    def show_predictions(self, found: Predictions | None, note: str) -> None:
-        """Show what comes next, and a note. Safe from any thread."""
-        self.update(strip=None if found is None else _strip(found), note=note)
+    def show_predictions(self, found: Predictions | None, n_switched: int, note: str) -> None:
+        """Show what comes next, and a note. Safe from any thread.
 
-    def show_node(self, found: NodeOnPrompt | None) -> None:
-        """Show a node. Safe from any thread."""
+        `n_switched`: edges of the circuit that were switched by hand.
+        """
+        self.update(strip=None if found is None else strip_data(found, n_switched), note=note)
+
+    def show_node(self, found: NodeOnPrompt | None, n_switched: int) -> None:
+        """Show a node. `n_switched` as in `show_predictions`. Safe from any thread."""
         if found is None:
             self.update(node_data=None, whole_pattern=b"", circuit_pattern=b"")
             return
         self.update(
-            node_data=_node(found),
+            node_data=_node(found, n_switched),
             whole_pattern=_pattern_bytes(found.whole_model),
             circuit_pattern=_pattern_bytes(found.circuit),
         )
 
-    def show_list(self, found: PerPrompt) -> None:
-        """Show the prompts, the worst first. Safe from any thread."""
+    def show_list(self, found: PerPrompt, n_switched: int) -> None:
+        """Show the prompts, the worst first. `n_switched` as in `show_predictions`. Safe from any
+        thread."""
         edges = f"{found.n_edges:,} edge{'' if found.n_edges == 1 else 's'}"
+        edges += f", {n_switched:,} switched by hand" if n_switched else ""
         self.update(
-            prompts=[_prompt(each) for each in found.prompts[:MOST_LISTED]],
+            prompts=[prompt_data(each) for each in found.prompts[:MOST_LISTED]],
             loss=LOSSES[found.metric],
             list_note=(
                 f"{self._listed(len(found.prompts), 'worst')} Measured on "
@@ -220,7 +186,7 @@ class PromptsView(LockedWidget, bundle="prompts"):
     def show_unmeasured(self, prompts: Sequence[PromptDescription]) -> None:
         """Show the prompts in their own order. Safe from any thread."""
         self.update(
-            prompts=[_prompt(each) for each in prompts[:MOST_LISTED]],
+            prompts=[prompt_data(each) for each in prompts[:MOST_LISTED]],
             loss="",
             list_note=self._listed(self._n_prompts, "first"),
             in_common=[],
@@ -247,18 +213,6 @@ class PromptsView(LockedWidget, bundle="prompts"):
         except ArgumentError as error:
             raise traitlets.TraitError(str(error)) from error
 
-    @traitlets.validate("n_edges")
-    def _check_n_edges(self, proposal: Any) -> int | None:
-        return checked_size(proposal["value"], self._model.n_edges)
-
-    @traitlets.observe("pinned")
-    def _follow_pin(self, change: Any) -> None:
-        try:
-            self.update(node=find_node(self._model, change["new"]).name)
-        except ArgumentError:
-            # Nothing is pinned, or the start or the end of the stream.
-            return
-
     def _handle_message(self, _: object, content: Any, buffers: object) -> None:
         match content:
             case {"type": "typed", "clean": str(clean), "corrupt": str(corrupt)} if (
@@ -272,41 +226,7 @@ class PromptsView(LockedWidget, bundle="prompts"):
         return f"PromptsView({self._n_prompts:,} prompts, prompt {self.chosen}, node {self.node!r})"
 
 
-def _prompt(each: PromptDescription) -> PromptData:
-    text = each.clean
-    return PromptData(
-        place=each.place,
-        loss=each.loss if isinstance(each, PromptLoss) else None,
-        text=text if len(text) <= LONGEST_PROMPT else f"…{text[-LONGEST_PROMPT:]}",
-        answers=list(each.answers),
-    )
-
-
-def _strip(found: Predictions) -> StripData:
-    def predicted(predictions: Sequence[Prediction]) -> list[PredictionData]:
-        return [
-            PredictionData(
-                text=each.text,
-                probability=each.probability,
-                is_answer=each.token in found.answers,
-            )
-            for each in predictions
-        ]
-
-    return StripData(
-        tokens=[
-            TokenData(clean=each.clean, corrupt=each.corrupt, differs=each.differs)
-            for each in found.tokens
-        ],
-        whole_model=predicted(found.whole_model),
-        circuit=predicted(found.circuit),
-        corrupt_run=predicted(found.corrupt_run),
-        kl_div=found.kl_div,
-        n_edges=found.n_edges,
-    )
-
-
-def _node(found: NodeOnPrompt) -> NodeData:
+def _node(found: NodeOnPrompt, n_switched: int) -> NodeData:
     node = found.node
     edges_in = [each for each in found.edges if each.direction == "in"]
     edges_out = [each for each in found.edges if each.direction == "out"]
@@ -315,6 +235,7 @@ def _node(found: NodeOnPrompt) -> NodeData:
         name=node.name,
         kind=node.kind,
         n_edges=found.n_edges,
+        n_switched=n_switched,
         n_left_out=max(0, len(found.whole_model.tokens) - MOST_TOKENS),
         whole_model=_node_run(found.whole_model),
         circuit=_node_run(found.circuit),

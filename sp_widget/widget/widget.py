@@ -169,6 +169,7 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         self._live_prompts = LivePrompts(
             self._session,
             self.panel,
+            self.circuit,
             model,
             dataloader if validation_dataloader is None else validation_dataloader,
             # What answers holds the widget, whose cell may have been run again meanwhile.
@@ -237,8 +238,6 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             ipywidgets.jsdlink(
                 (self.circuit, "training_edges"), (self.faithfulness, "training_edges")
             ),
-            ipywidgets.jsdlink((self.circuit, "n_edges"), (self.prompts, "n_edges")),
-            ipywidgets.jsdlink((self.circuit, "pinned"), (self.prompts, "pinned")),
         ]
         self.faithfulness.on_measure(self._measure)
         deliver_where_addressed(self.panel.comm)
@@ -489,17 +488,25 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
     def snapshot(self, n_edges: int | None = None, *, title: str | None = None) -> Picture:
         """Return a picture of chart, circuit and metrics, which needs no kernel.
 
-        `n_edges`: the size of the circuit; by default the one in view. `title`: by default that
+        `n_edges`: the size of the circuit; by default that of the one in view, whose switches by
+        hand are then in it too. `title`: by default that
         of the method. It has the curves that the faithfulness view shows, as far as they are
-        measured. Raises `StateError` before the start.
+        measured. Saved as a page it has single prompts, unless it was made while training. Raises
+        `StateError` before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
-        scores, hard_edge_count = self._session.post(
-            lambda trainer: (trainer.prune_scores, trainer.hard_edge_count)
+        scores, hard_edge_count, patch_type, ablation_type = self._session.post(
+            lambda trainer: (
+                trainer.prune_scores,
+                trainer.hard_edge_count,
+                trainer.patch_type,
+                trainer.config.ablation_type,
+            )
         ).result()
         history = self.history
+        switches: list[str] = []
         if n_edges is None:
-            n_edges = self.circuit.n_edges
+            n_edges, switches = self.circuit.n_edges, self.circuit.switches
         if n_edges is None and history:
             n_edges = hard_edge_count
         return snapshot(
@@ -515,6 +522,11 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
             faithfulness=measured_runs(self._session.snapshot(), self._background, self._runs),
             code=self.as_code(),
             groups=self.circuit.node_groups,
+            switches=switches,
+            # A training is not slowed down by prompts.
+            prompts=None if self._why_circuits_wait() else self._prompts_to_measure_on,
+            patch_type=patch_type,
+            ablation_type=ablation_type,
         )
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         title=HOSTILE,
         faithfulness={HOSTILE: evaluate(model, dataloader(), scores, random=2, progress=False)},
         code=f"print({HOSTILE!r})",
+        prompts=dataloader(),
     ).save(path)
     return path
 
@@ -95,6 +96,20 @@ def test_a_saved_page_is_explored_from_disk(
     details = circuit.locator(".spc-details")
     expect(details).to_contain_text("head 1 of block 0")
     expect(details).to_contain_text("Resid Start")
+
+    # What comes next was recorded: for the size of the picture, and for others near the slider.
+    prompts = page.get_by_role("region", name="Prompts", exact=True)
+    caption = prompts.get_by_role("table", name=re.compile("^Circuit of")).locator("caption")
+    circuit.get_by_label("Number of edges").fill("30")
+    expect(caption).to_have_text("Circuit of 30 edges")
+    circuit.get_by_label("Number of edges").fill("31")
+    expect(prompts).to_contain_text("Recorded with 30 edges, the size nearest to the slider")
+    slider.press("Home")
+    expect(caption).to_have_text("Circuit of 0 edges")
+    tokens = prompts.get_by_role("list", name="Tokens of the prompt pair")
+    before_choice = tokens.inner_text()
+    prompts.get_by_role("listbox", name=re.compile("^Prompts, worst first")).press("ArrowDown")
+    expect(tokens).not_to_have_text(before_choice, use_inner_text=True)
 
     chart = page.get_by_role("region", name="Chart", exact=True)
     lines = chart.locator(".spg-line")

@@ -87,8 +87,19 @@ def test_a_person_reads_a_circuit_prompt_by_prompt(
         " if edge.src.head_idx is not None and edge.dest.name == 'Resid End'))"
     )
     circuit = panel.output.get_by_role("region", name="Circuit", exact=True)
-    circuit.get_by_role("button", name=re.compile(rf"^{re.escape(head)}\b")).click()
+    box = circuit.get_by_role("button", name=re.compile(rf"^{re.escape(head)}\b"))
+    box.click()
     expect(node).to_have_value(head, timeout=SOON)
+    # Switched off by hand, and on again: what comes next is that of the edited circuit.
+    box.press("x")
+    edited = re.compile(r"^Circuit of (\d+) edges, (\d+) switched by hand$")
+    expect(predictions.locator("caption")).to_have_text(edited, timeout=SOON)
+    left, switched = map(int, re.findall(r"\d+", predictions.locator("caption").inner_text()))
+    assert left + switched == 33
+    expect(view).to_contain_text(f"with {left} edges, {switched} switched by hand", timeout=SOON)
+    photograph(workbench.page, "prompts-edited")
+    box.press("z")
+    expect(predictions.locator("caption")).to_have_text("Circuit of 33 edges", timeout=SOON)
     patterns = view.get_by_role("img", name=re.compile(rf"^Attention of {re.escape(head)}"))
     expect(patterns).to_have_count(2, timeout=SOON)
     patterns.first.hover(position={"x": 66, "y": 66})

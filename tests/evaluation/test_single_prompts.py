@@ -15,8 +15,7 @@ from sp_widget.data.token_text import prompt_text, token_text
 from sp_widget.errors import ArgumentError
 from sp_widget.evaluation.node_on_prompt import find_node, node_names
 from sp_widget.evaluation.per_prompt import PromptLoss, _tail, in_common
-from sp_widget.evaluation.prompt_pair import typed_pair
-from sp_widget.session.background_prompts import pair_at
+from sp_widget.evaluation.prompt_pair import pair_at, typed_pair
 from sp_widget.types import PatchType
 from tests import model_kinds
 

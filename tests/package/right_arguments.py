@@ -484,6 +484,10 @@ def _views(given: Given) -> dict[str, Call]:
         "faithfulness": evaluation,
         "code": "",
         "groups": (),
+        "switches": (),
+        "prompts": given.loader,
+        "patch_type": sp.PatchType.TREE_PATCH,
+        "ablation_type": sp.AblationType.RESAMPLE,
     }
     scores = {"prune_scores": given.scores}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import sp_widget as sp
 from sp_widget.session.background_prompts import THREAD_NAME
 from sp_widget.types import PatchType
 from sp_widget.widget.live_prompts import NO_SCORES
+from sp_widget.widget.locked import LockedWidget
 from sp_widget.widget.prompts import TYPED
 from sp_widget.widget.widget import SubnetworkProbingWidget
 from tests.model_kinds import N_TOKENS, bridge, dataloader
@@ -50,9 +52,9 @@ def _settled(probe: SubnetworkProbingWidget) -> None:
     probe._live_prompts.background.wait()
 
 
-def _from_browser(probe: SubnetworkProbingWidget, **state: Any) -> None:
+def _from_browser(view: LockedWidget, **state: Any) -> None:
     data = {"method": "update", "state": state}
-    probe.prompts._handle_msg({"content": {"data": data}, "buffers": []})
+    view._handle_msg({"content": {"data": data}, "buffers": []})
 
 
 def _typed(probe: SubnetworkProbingWidget, clean: str, corrupt: str) -> None:
@@ -78,7 +80,8 @@ def test_the_view_shows_what_the_functions_return_and_follows_the_slider(
     heads = [edge.src.name for edge, _ in scores.top(100) if edge.src.head_idx is not None]
     assert view.node == heads[0]
     for n_edges, chosen in ((None, 0), (17, 0), (17, 5)):
-        _from_browser(probe, n_edges=n_edges, chosen=chosen)
+        _from_browser(probe.circuit, n_edges=n_edges)
+        _from_browser(view, chosen=chosen)
         _settled(probe)
         now = size if n_edges is None else n_edges
         # In the direction of the run.
@@ -99,7 +102,7 @@ def test_the_view_shows_what_the_functions_return_and_follows_the_slider(
         assert view.list_note == f"All 7 prompts. Measured on 7 prompts with {now} edges."
 
     # A pin of the circuit view: keys and values that heads share stand for the first of them.
-    _from_browser(probe, pinned="A1.1.K")
+    _from_browser(probe.circuit, pinned="A1.1.K")
     _settled(probe)
     assert view.node == "A1.2"
     node = sp.look_into(llama, "A1.2", pair, scores, 17, patch_type=PatchType.EDGE_PATCH)
@@ -111,16 +114,61 @@ def test_the_view_shows_what_the_functions_return_and_follows_the_slider(
         each["name"] for side in ("edges_in", "edges_out") for each in view.node_data[side]
     ]
     assert sorted(connected) == sorted(each.edge for each in node.edges)
-    for no_node in ("Resid End", ""):
-        _from_browser(probe, pinned=no_node)
+    for no_node in ("Resid End", "A1.2->Resid End", ""):
+        _from_browser(probe.circuit, pinned=no_node)
         assert view.node == "A1.2"
-    _from_browser(probe, node="MLP 0")
+    _from_browser(view, node="MLP 0")
     _settled(probe)
     assert (view.node_data["name"], view.whole_pattern) == ("MLP 0", b"")
 
     probe.reset()
     _settled(probe)
     assert (view.strip, view.node_data, view.note, view.loss) == (None, None, NO_SCORES, "")
+
+
+def test_the_view_follows_what_is_switched_by_hand_and_what_is_undone(
+    make: Callable[..., SubnetworkProbingWidget], llama: sp.PatchableModel
+) -> None:
+    probe = make()
+    view, loader = probe.prompts, dataloader()
+    probe.start()
+    probe.wait()
+    scores, pair = probe.prune_scores, loader.dataset[0]
+    top = [edge for edge, _ in scores.top(31)]
+    head = next(edge.src.name for edge in top if edge.src.head_idx is not None)
+    # Keys and values that heads share are a node of their own.
+    own = {head, f"{head}.Q"}
+    inside = [edge for edge in top[:30] if not own & {edge.src.name, edge.dest.name}]
+    n_off = 30 - len(inside)
+    options = {"patch_type": PatchType.EDGE_PATCH}
+    _from_browser(view, node=head)
+    cases = {
+        (f"-{head}",): (inside, n_off),
+        (f"-{head}", f"+{top[30]}"): ([*inside, top[30]], n_off + 1),
+        (): (top[:30], 0),
+    }
+    for switches, (edges, n_switched) in cases.items():
+        _from_browser(probe.circuit, n_edges=30, switches=list(switches))
+        _settled(probe)
+        assert view.strip is not None
+        assert (view.strip["n_edges"], view.strip["n_switched"]) == (len(edges), n_switched)
+        found = sp.predictions(llama, pair, edges, **options)
+        assert [each["probability"] for each in view.strip["circuit"]] == pytest.approx(
+            [each.probability for each in found.circuit], abs=1e-6
+        )
+        assert view.strip["kl_div"] == pytest.approx(found.kl_div, abs=1e-6)
+        node = sp.look_into(llama, head, pair, edges, **options)
+        assert view.node_data["n_in"] + view.node_data["n_out"] == len(node.edges)
+        assert [each["text"] for each in view.node_data["circuit"]["up"]] == [
+            each.text for each in node.circuit.up
+        ]
+        listed = sp.per_prompt(llama, loader, edges, **options)
+        assert [each["loss"] for each in view.prompts] == pytest.approx(
+            [each.loss for each in listed.prompts], abs=1e-6
+        )
+        by_hand = f", {n_switched} switched by hand" if n_switched else ""
+        assert view.list_note.endswith(f"with {len(edges)} edges{by_hand}.")
+    assert n_off > 1
 
 
 def test_a_typed_pair_is_shown_or_refused_in_words(
@@ -149,10 +197,9 @@ def test_a_typed_pair_is_shown_or_refused_in_words(
     assert view.strip["tokens"][2]["clean"] == "w8"
     before, node = view.strip, view.node
     for bad in (
-        {"chosen": 7}, {"chosen": -2}, {"node": "A9.9"}, {"n_edges": 10**6}, {"strip": None},
-        {"typed": ["a", "b"]},
+        {"chosen": 7}, {"chosen": -2}, {"node": "A9.9"}, {"strip": None}, {"typed": ["a", "b"]},
     ):  # fmt: skip
-        _from_browser(probe, **bad)
+        _from_browser(view, **bad)
     _typed(probe, "w5 " * 10_000, "w5")
     _settled(probe)
     assert (view.strip, view.chosen, view.node) == (before, TYPED, node)
@@ -171,7 +218,7 @@ def test_nothing_is_computed_while_the_tab_is_not_in_view_and_closing_ends_the_t
     _settled(probe)
     assert probe.prompts.strip is not None
     probe.panel.update(tab="runs")
-    _from_browser(probe, n_edges=3)
+    _from_browser(probe.circuit, n_edges=3)
     _settled(probe)
     assert probe.prompts.strip["n_edges"] != 3
     probe.close()
@@ -194,10 +241,12 @@ def test_a_training_is_asked_little_and_goes_on_while_a_person_looks(
     assert shown.wait(60)
     # The next answer is seconds away, whatever a person does.
     for n_edges in range(1, 30):
-        _from_browser(probe, n_edges=n_edges)
+        _from_browser(probe.circuit, n_edges=n_edges)
     steps = len(probe.history)
     until(probe, lambda: len(probe.history) > steps + 20)
     while_training = len(answers)
+    # A page that is written now records nothing.
+    assert b'"prompts":null' in probe.snapshot().web_page()
     assert while_training <= 2
     probe.pause()
     until(probe, lambda: probe.state == "paused")
@@ -205,3 +254,13 @@ def test_a_training_is_asked_little_and_goes_on_while_a_person_looks(
     assert probe.prompts.strip is not None
     assert probe.prompts.strip["n_edges"] == 29
     assert probe.prompts.note == ""
+    page = probe.snapshot().web_page()
+    # In the direction of the run, and at the size that a person chose.
+    recorded = json.loads(page.split(b'id="sp-data">')[1].split(b"</script>")[0])["prompts"]
+    shown = next(each for each in recorded["prompts"] if each["place"] == 0)
+    (circuit,) = [each for each in shown["circuits"] if each["n_edges"] == 29]
+    assert circuit["kl_div"] == pytest.approx(probe.prompts.strip["kl_div"], abs=1e-6)
+    assert circuit["predictions"][0]["text"] == probe.prompts.strip["circuit"][0]["text"]
+    assert [each["probability"] for each in circuit["predictions"]] == pytest.approx(
+        [each["probability"] for each in probe.prompts.strip["circuit"]], abs=1e-6
+    )

@@ -184,6 +184,15 @@ def test_groups_of_nodes_are_in_the_view_in_pictures_and_in_code(
     words = [text.get_text() for axes in picture.figure().axes for text in axes.texts]
     # Above its nodes, and in the tables.
     assert words.count("movers") == 2
+    assert "copy it" in words
+
+    # The picture of what is in view has what is switched by hand, that of a size has not.
+    strongest = probe.prune_scores.top(1)[0][0]
+    probe.circuit.update(n_edges=9, switches=[f"-{strongest}"])
+    assert dict(probe.snapshot().tables["Result"])["Edges in the picture"] == "8"
+    assert b'"n_edges":9,"switches":["-' in probe.snapshot().web_page()
+    assert dict(picture.tables["Result"])["Edges in the picture"] == "9"
+    assert dict(probe.snapshot(n_edges=9).tables["Result"])["Edges in the picture"] == "9"
 
     probe.save(tmp_path / "kept")
     loaded = SubnetworkProbingWidget.load(tmp_path / "kept", probe._model, probe._dataloader)

@@ -32,6 +32,8 @@ export type StripData = {
   corrupt_run: PredictionData[];
   kl_div: number;
   n_edges: number;
+  /** Edges that the circuit has or lacks because they were switched by hand. */
+  n_switched: number;
 };
 
 export type NodeKind = "head" | "attention" | "mlp";
@@ -63,6 +65,8 @@ export type NodeData = {
   kind: NodeKind;
   /** Edges of the circuit. */
   n_edges: number;
+  /** Those that it has or lacks because they were switched by hand. */
+  n_switched: number;
   /** Tokens before those of the patterns. */
   n_left_out: number;
   whole_model: NodeRunData;
@@ -98,8 +102,6 @@ export type PromptsTraits = {
   nodes: string[];
   /** The node in view; empty: none. */
   node: string;
-  /** The node that is pinned in the circuit view, which comes into view here. */
-  pinned: string;
   node_data: NodeData | null;
   /**
    * 32-bit floats `[queries, keys]`: how much each query of the node attends to each key in the
@@ -108,8 +110,6 @@ export type PromptsTraits = {
   whole_pattern: DataView | null;
   /** The same inside the circuit. */
   circuit_pattern: DataView | null;
-  /** Edges in the circuit, as a person or code chose; `None`: as in the circuit view. */
-  n_edges: number | null;
   /** What is going on, or what there is to do. */
   note: string;
 };

@@ -1,6 +1,7 @@
 import type { ChartTraits } from "../chart/model";
 import type { CircuitTraits } from "../circuit/model";
 import type { FaithfulnessTraits } from "../faithfulness/model";
+import type { RecordedPrompts } from "../generated/page";
 
 /** What the page shows, by the traits of the views; what is missing is as a new view has it. */
 export interface PageData {
@@ -9,6 +10,8 @@ export interface PageData {
   chart: Partial<ChartTraits> | null;
   /** Null: nothing was measured. */
   faithfulness: Partial<FaithfulnessTraits> | null;
+  /** Null: there were no prompts to ask about. */
+  prompts: RecordedPrompts | null;
 }
 
 /** Reads the page's data; bytes are written as `{"base64": …}`. */

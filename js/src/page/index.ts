@@ -15,6 +15,7 @@ import { h } from "../shared/dom";
 import { readData } from "./data";
 import { drawFigure } from "./figure";
 import { PageModel } from "./model";
+import { showPrompts } from "./prompts";
 
 /** The page is as it is until it is closed. */
 const forever = new AbortController().signal;
@@ -32,6 +33,7 @@ render(circuitView.render, circuit, place("circuit"));
 if (data.chart) {
   showChart(new PageModel<ChartTraits>({ ...CHART_DEFAULTS, ...data.chart }), place("chart"));
 }
+if (data.prompts) showPrompts(data.prompts, circuit, place("prompts"), forever);
 if (data.faithfulness) {
   const curves = new PageModel<FaithfulnessTraits>({
     ...FAITHFULNESS_DEFAULTS,

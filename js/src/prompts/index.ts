@@ -5,7 +5,7 @@ import type { RenderProps } from "@anywidget/types";
 import { h, setText, uniquePrefix } from "../shared/dom";
 import { mount } from "../shared/mount";
 import { observe } from "../shared/observe";
-import { createList } from "./list";
+import { createList, createTyped } from "./list";
 import type { PromptsTraits } from "./model";
 import { createNode } from "./node";
 import { createStrip } from "./strip";
@@ -16,15 +16,12 @@ function render({ model, el, signal }: RenderProps<PromptsTraits>): void {
     model.set(trait, value);
     model.save_changes();
   };
-  const list = createList(
-    prefix,
-    (place) => {
-      change("chosen", place);
-    },
-    (clean, corrupt) => {
-      model.send({ type: "typed", clean, corrupt });
-    },
-  );
+  const list = createList(prefix, (place) => {
+    change("chosen", place);
+  });
+  const typed = createTyped(prefix, (clean, corrupt) => {
+    model.send({ type: "typed", clean, corrupt });
+  });
   const strip = createStrip();
   const node = createNode(
     prefix,
@@ -42,7 +39,7 @@ function render({ model, el, signal }: RenderProps<PromptsTraits>): void {
       "div",
       { class: "spp-top" },
       list.element,
-      h("div", { class: "spp-pair" }, strip.element, list.typed),
+      h("div", { class: "spp-pair" }, strip.element, typed.element),
     ),
     node.element,
   );
@@ -66,7 +63,7 @@ function render({ model, el, signal }: RenderProps<PromptsTraits>): void {
     model,
     ["typed", "typed_problem", "typed_field"],
     () => {
-      list.showTyped({
+      typed.show({
         typed: model.get("typed"),
         typed_problem: model.get("typed_problem"),
         typed_field: model.get("typed_field"),

@@ -5,20 +5,18 @@ import { visibleText } from "./visible";
 
 export interface PromptList {
   element: HTMLElement;
-  /** Two fields for a pair of one's own. */
-  typed: HTMLElement;
   show(
     traits: Pick<PromptsTraits, "prompts" | "loss" | "list_note" | "in_common" | "chosen">,
   ): void;
-  showTyped(traits: Pick<PromptsTraits, "typed" | "typed_problem" | "typed_field">): void;
+}
+
+export interface TypedPair {
+  element: HTMLElement;
+  show(traits: Pick<PromptsTraits, "typed" | "typed_problem" | "typed_field">): void;
 }
 
 /** The prompts to choose from, and what the worst have in common. */
-export function createList(
-  prefix: string,
-  choose: (place: number) => void,
-  type: (clean: string, corrupt: string) => void,
-): PromptList {
+export function createList(prefix: string, choose: (place: number) => void): PromptList {
   const select = h("select", {
     id: `${prefix}-prompt`,
     class: "spp-list",
@@ -31,12 +29,10 @@ export function createList(
   const title = h("label", { class: "spp-label", for: `${prefix}-prompt` });
   const note = h("p", { class: "spp-muted" });
   const common = h("ul", { class: "spp-common" });
-  const typed = createTyped(prefix, type);
   let drawn = "";
 
   return {
     element: h("div", { class: "spp-choice" }, title, select, note, common),
-    typed: typed.element,
     show({ prompts, loss, list_note, in_common, chosen }) {
       setText(title, loss ? `Prompts, worst first (${loss})` : "Prompts");
       setText(note, list_note);
@@ -60,14 +56,14 @@ export function createList(
       select.value = String(chosen);
       common.replaceChildren(...in_common.map((line) => h("li", {}, visibleText(line))));
     },
-    showTyped: typed.show,
   };
 }
 
-function createTyped(
+/** Two fields for a pair of one's own. */
+export function createTyped(
   prefix: string,
   type: (clean: string, corrupt: string) => void,
-): { element: HTMLElement; show: PromptList["showTyped"] } {
+): TypedPair {
   const problem = h("p", { id: `${prefix}-problem`, class: "spp-problem", role: "alert" });
   const field = (name: string): HTMLInputElement =>
     h("input", {

@@ -3,6 +3,7 @@ import { h, setText } from "../shared/dom";
 import { watchTheme } from "../shared/theme";
 import type { EdgeData, NodeData, NodeRunData, PromptsTraits, WrittenData } from "./model";
 import { attention, createPattern, queryToken, readPattern, type Pattern } from "./pattern";
+import { edgesOf } from "./strip";
 import { visibleToken } from "./visible";
 
 /** Keys of the table that stands beside the patterns, at most. */
@@ -157,11 +158,11 @@ export function createNode(
       setText(note, notesOn(data));
       note.hidden = note.textContent === "";
       drawPatterns();
-      const circuitName = `circuit of ${counted(data.n_edges, "edge")}`;
+      const circuitName = `circuit of ${edgesOf(data)}`;
       written.whole.replaceChildren(writtenBy("whole model", data.whole_model));
       written.circuit.replaceChildren(writtenBy(circuitName, data.circuit));
-      edges.into.replaceChildren(edgesOf("Edges into it", data.edges_in, data.n_in));
-      edges.out.replaceChildren(edgesOf("Edges out of it", data.edges_out, data.n_out));
+      edges.into.replaceChildren(tableOf("Edges into it", data.edges_in, data.n_in));
+      edges.out.replaceChildren(tableOf("Edges out of it", data.edges_out, data.n_out));
     },
   };
 }
@@ -230,7 +231,7 @@ function writtenBy(run: string, { up, down }: NodeRunData): HTMLElement {
   );
 }
 
-function edgesOf(title: string, edges: readonly EdgeData[], n: number): HTMLElement {
+function tableOf(title: string, edges: readonly EdgeData[], n: number): HTMLElement {
   const heading =
     n > edges.length ? `${title}: the first ${edges.length} of ${n}` : `${title}: ${n}`;
   const caption = h("caption", {}, heading);

@@ -1,4 +1,4 @@
-import { counted, formatScore } from "../circuit/format";
+import { counted, formatCount, formatScore } from "../circuit/format";
 import { h, setText } from "../shared/dom";
 import type { PredictionData, StripData, TokenData } from "./model";
 import { visibleToken } from "./visible";
@@ -22,12 +22,21 @@ export function createStrip(): Strip {
       tokens.replaceChildren(...strip.tokens.map(tokenOf));
       runs.replaceChildren(
         runOf("Whole model", strip.whole_model),
-        runOf(`Circuit of ${counted(strip.n_edges, "edge")}`, strip.circuit),
+        runOf(`Circuit of ${edgesOf(strip)}`, strip.circuit),
         runOf("Corrupt run", strip.corrupt_run),
       );
       setText(distance, `On this prompt KL(model ‖ circuit) is ${formatScore(strip.kl_div)} nats.`);
     },
   };
+}
+
+/** The edges of a circuit in words: `23 edges, 2 switched by hand`. */
+export function edgesOf({
+  n_edges,
+  n_switched,
+}: Pick<StripData, "n_edges" | "n_switched">): string {
+  const edited = n_switched ? `, ${formatCount(n_switched)} switched by hand` : "";
+  return counted(n_edges, "edge") + edited;
 }
 
 function tokenOf({ clean, corrupt, differs }: TokenData): HTMLElement {

@@ -21,6 +21,7 @@ const STRIP: StripData = {
   corrupt_run: [{ text: " Tom", probability: 0.4, is_answer: false }],
   kl_div: 0.25,
   n_edges: 12,
+  n_switched: 0,
 };
 
 const RUN = {
@@ -32,6 +33,7 @@ const NODE: NodeData = {
   name: "A1.2",
   kind: "head",
   n_edges: 12,
+  n_switched: 0,
   n_left_out: 0,
   whole_model: RUN,
   circuit: RUN,
@@ -80,11 +82,9 @@ function open(traits: Partial<PromptsTraits> = {}): {
     strip: STRIP,
     nodes: ["A1.1", "A1.2"],
     node: "A1.2",
-    pinned: "",
     node_data: NODE,
     whole_pattern: bytes(1, 0, 0.25, 0.75),
     circuit_pattern: bytes(1, 0, 0.5, 0.5),
-    n_edges: null,
     note: "",
     ...traits,
   });
@@ -153,6 +153,14 @@ describe("the view of single prompts", () => {
       "·Tom40.0%",
     ]);
     expect(el.querySelector(".spp-run b")).toBeNull();
+  });
+
+  it("says when the circuit is edited, of what comes next and of a node", () => {
+    const { el, model } = open();
+    model.set("strip", { ...STRIP, n_edges: 1230, n_switched: 2 });
+    model.set("node_data", { ...NODE, n_edges: 1, n_switched: 1 });
+    expect(texts(el, ".spp-run caption")[1]).toBe("Circuit of 1,230 edges, 2 switched by hand");
+    expect(texts(el, ".spp-writes caption")[1]).toContain("circuit of 1 edge, 1 switched by hand");
   });
 
   it("sends a pair that was typed, and shows why one is refused", () => {
