@@ -22,9 +22,11 @@ ROUTE = "_reply_subshell_for"
 
 WAITS_FOR_CELL = (
     "Clicks take effect between cells: while a cell runs, they wait until it ends. "
-    "(This notebook cannot handle them at the same time. `await probe.finished()` "
-    "instead of `probe.wait()` keeps them alive.)"
+    "(This notebook cannot handle them at the same time. {instead})"
 )
+AWAIT = "`await probe.finished()` instead of `probe.wait()` keeps them alive."
+"""From ipykernel 7.4 on, whose main shell handles a click while a cell awaits something."""
+WAIT_IN_NO_CELL = "Train without a cell that waits for the end."
 
 
 def deliver_where_addressed(comm: Any) -> None:
@@ -42,7 +44,7 @@ def responsiveness_note() -> str:
     kernel = _kernel()
     if kernel is None or getattr(kernel, "_supports_kernel_subshells", False):
         return ""
-    return WAITS_FOR_CELL
+    return _waits_for_cell()
 
 
 def responsiveness_note_for_message() -> str:
@@ -51,8 +53,15 @@ def responsiveness_note_for_message() -> str:
     A front end that does not know subshells sends everything to the main thread.
     """
     if _kernel() is not None and threading.current_thread() is threading.main_thread():
-        return WAITS_FOR_CELL
+        return _waits_for_cell()
     return ""
+
+
+def _waits_for_cell() -> str:
+    import ipykernel
+
+    handles_awaiting = ipykernel.version_info[:2] >= (7, 4)  # type: ignore[attr-defined]
+    return WAITS_FOR_CELL.format(instead=AWAIT if handles_awaiting else WAIT_IN_NO_CELL)
 
 
 def _kernel() -> Any:

@@ -445,8 +445,8 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """Wait until the training is done, stopped or failed, also through pauses.
 
         Interrupting it (KeyboardInterrupt, the notebook's ■) pauses the training after the step
-        in progress. In a notebook `await probe.finished()` does the same and keeps the panel
-        alive on every kernel.
+        in progress. In a notebook `await probe.finished()` does the same; from ipykernel 7.4 on
+        the panel's buttons act meanwhile in every front end.
 
         Raises:
             TimeoutError: not ended after `timeout` seconds; the training goes on.
