@@ -30,10 +30,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Not quiet: it takes minutes. What is imported is compiled then, and that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --no-compile --progress-bar on
 
-# Processes with one thread each keep two cores busier than one process with two threads, and a third
-# has something to do while another waits for a kernel. In the order of the folders: xdist would
-# keep the modules of few tests for the end, which take longest.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+# Two processes with one thread each keep two cores busier than one process with two threads; three
+# are not quicker. In the order of the folders: xdist would keep the modules of few tests for the
+# end, which take longest.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 600 \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg
 
