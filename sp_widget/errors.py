@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
+from enum import Enum
 from typing import Any
 
 _LONGEST = 200
@@ -36,6 +37,12 @@ def require_word(argument: str, value: object, words: Collection[str]) -> None:
     # Not by `in` alone: an array would be compared element by element.
     if not isinstance(value, str) or value not in words:
         raise ArgumentError(argument, f"one of {', '.join(map(repr, words))}", value)
+
+
+def require_member(argument: str, value: object, kind: type[Enum]) -> None:
+    """Raise `ArgumentError` unless `value` is a member of an enumeration."""
+    if not isinstance(value, kind):
+        raise ArgumentError(argument, f"a member of {kind.__name__}", value)
 
 
 class ArgumentError(ValueError):

@@ -11,7 +11,7 @@ from torch import Tensor
 from sp_widget.circuits.arguments import check_model_and_prompts
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_member
 from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType, Side
 
@@ -32,8 +32,7 @@ def src_ablations(
 
     Raises `ArgumentError` with the name of a bad argument.
     """
-    if not isinstance(ablation_type, AblationType):
-        raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    require_member("ablation_type", ablation_type, AblationType)
     require_patchable(model)
     refuse_hooks(model.wrapped_model)
     model.check_unchanged()

@@ -130,7 +130,7 @@ METRICS: dict[MetricName, Metric] = {
 """What an evaluation reports."""
 
 _ADDED: dict[str, Metric] = {}
-"""Those of `register_metric`: both."""
+"""Those of `register_metric`, which trainings minimise and evaluations report."""
 
 LONGEST_NAME = 100
 """Of a metric: it stands in a field of the panel and at the head of a column."""

@@ -18,7 +18,7 @@ from sp_widget.circuits.scores import top_edges
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
 from sp_widget.engine.protocol import Patch
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import require_member
 from sp_widget.models.architecture import RunInputs
 from sp_widget.types import AblationType, CircuitOutputs, PatchType, other_side
 
@@ -46,10 +46,8 @@ def run_circuits(
     check_model_and_prompts(model, dataloader)
     check_scores(prune_scores, model.graph)
     counts = check_counts(test_edge_counts, model.n_edges)
-    if not isinstance(patch_type, PatchType):
-        raise ArgumentError("patch_type", "a member of PatchType", patch_type)
-    if not isinstance(ablation_type, AblationType):
-        raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    require_member("patch_type", patch_type, PatchType)
+    require_member("ablation_type", ablation_type, AblationType)
     run_side = patch_type.run_side
     patch_side = other_side(run_side)
     circuits = {n: top_edges(prune_scores, n) for n in counts}

@@ -16,7 +16,7 @@ from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.run_circuits import run_masks
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import require_member
 from sp_widget.methods.mask_training import target_for
 from sp_widget.types import AblationType, MetricName, PatchType
 
@@ -51,10 +51,8 @@ class CircuitMeter:
         n_prompts: int = N_PROMPTS,
     ) -> None:
         self._model, self._dataloader = check_model_and_prompts(model, dataloader)
-        if not isinstance(ablation_type, AblationType):
-            raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
-        if not isinstance(patch_type, PatchType):
-            raise ArgumentError("patch_type", "a member of PatchType", patch_type)
+        require_member("ablation_type", ablation_type, AblationType)
+        require_member("patch_type", patch_type, PatchType)
         self._ablation_type = ablation_type
         self._patch_type = patch_type
         self._n_prompts = n_prompts

@@ -22,7 +22,7 @@ from sp_widget.circuits.prepared import PreparedBatch, prepare_batches
 from sp_widget.circuits.scores import PruneScores
 from sp_widget.data.prompts import PromptDataLoader, is_whole_number
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
-from sp_widget.errors import ArgumentError, require_switches
+from sp_widget.errors import ArgumentError, require_member, require_switches
 from sp_widget.evaluation.areas import SHARES
 from sp_widget.evaluation.circuit_meter import mean_metrics, printable
 from sp_widget.evaluation.evaluation import AT_SHARES, Evaluation, Kind, Measured
@@ -174,8 +174,7 @@ class EvaluationInParts:
         self.model, self.dataloader = check_model_and_prompts(model, dataloader)
         scores, by_hand = _scores(self.model, prune_scores)
         self.ablations = _check_ablations(ablations)
-        if not isinstance(patch_type, PatchType):
-            raise ArgumentError("patch_type", "a member of PatchType", patch_type)
+        require_member("patch_type", patch_type, PatchType)
         self.patch_type = patch_type
         if not is_whole_number(random) or not 0 <= random <= MOST_RANDOM:
             raise ArgumentError("random", f"a whole number from 0 to {MOST_RANDOM:,}", random)

@@ -18,7 +18,7 @@ from sp_widget.circuits.run_circuits import run_masks
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.data.token_text import prompt_text, token_text
 from sp_widget.engine.patchable_model import PatchableModel
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_member
 from sp_widget.evaluation.prompt_scores import Circuit, any_circuit_of
 from sp_widget.evaluation.result_table import html_table, text_table
 from sp_widget.methods.mask_training import target_for
@@ -150,10 +150,8 @@ def per_prompt(
     Raises `ArgumentError` with the name of a bad argument.
     """
     check_model_and_prompts(model, dataloader)
-    if not isinstance(patch_type, PatchType):
-        raise ArgumentError("patch_type", "a member of PatchType", patch_type)
-    if not isinstance(ablation_type, AblationType):
-        raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    require_member("patch_type", patch_type, PatchType)
+    require_member("ablation_type", ablation_type, AblationType)
     circuit = any_circuit_of(model, prune_scores, n_edges, "prune_scores")
     batches = prepare_batches(
         model,

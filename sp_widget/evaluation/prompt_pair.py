@@ -17,7 +17,7 @@ from sp_widget.data.prompts import PromptDataLoader, PromptPair, PromptPairBatch
 from sp_widget.data.tails import TailTokens, behind
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
 from sp_widget.engine.protocol import ObservedBlock
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_member
 from sp_widget.models.own_copy import refuse_hooks
 from sp_widget.types import AblationType, PatchType, Side, other_side
 
@@ -149,8 +149,7 @@ def patch_mean(
 
     Raises `ArgumentError` where it needs a dataloader and there is none.
     """
-    if not isinstance(ablation_type, AblationType):
-        raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+    require_member("ablation_type", ablation_type, AblationType)
     if not ablation_type.mean_over_dataset:
         return None
     if dataloader is None:
@@ -184,10 +183,8 @@ class PairRuns:
         mean: Float[Tensor, "sources 1 seq d_model"] | None = None,
     ) -> None:
         require_patchable(model)
-        if not isinstance(patch_type, PatchType):
-            raise ArgumentError("patch_type", "a member of PatchType", patch_type)
-        if not isinstance(ablation_type, AblationType):
-            raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+        require_member("patch_type", patch_type, PatchType)
+        require_member("ablation_type", ablation_type, AblationType)
         refuse_hooks(model.wrapped_model)
         if pair.clean.shape != pair.corrupt.shape:
             shape = tuple(pair.clean.shape)

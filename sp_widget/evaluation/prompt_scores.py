@@ -17,7 +17,7 @@ from sp_widget.circuits.run_circuits import run_masks
 from sp_widget.circuits.scores import largest
 from sp_widget.data.prompts import PromptDataLoader, PromptPairBatch
 from sp_widget.engine.patchable_model import PatchableModel, find_edges
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_member
 from sp_widget.graph.base_graph import Edge
 from sp_widget.types import AblationType
 
@@ -92,8 +92,7 @@ class PromptScores:
     ) -> None:
         """Prepare the prompts. Raises `ArgumentError` with the name of a bad argument."""
         check_model_and_prompts(model, dataloader)
-        if not isinstance(ablation_type, AblationType):
-            raise ArgumentError("ablation_type", "a member of AblationType", ablation_type)
+        require_member("ablation_type", ablation_type, AblationType)
         if score is not None and not callable(score):
             raise ArgumentError("score", "a function of logits and batch, or None", score)
         self._model, self._score = model, prompt_score if score is None else score

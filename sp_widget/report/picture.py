@@ -22,7 +22,7 @@ from sp_widget.checked_files import file_path
 from sp_widget.circuits.arguments import check_count, check_scores
 from sp_widget.data.prompts import PromptDataLoader
 from sp_widget.engine.patchable_model import PatchableModel, require_patchable
-from sp_widget.errors import ArgumentError
+from sp_widget.errors import ArgumentError, require_member
 from sp_widget.evaluation.evaluation import Evaluation
 from sp_widget.files import write_atomically
 from sp_widget.graph.edge_graph import Edge
@@ -379,12 +379,8 @@ def snapshot(
     known = known_circuit(model, official_edges)
     if not isinstance(switches, Sequence) or isinstance(switches, str | bytes):
         raise ArgumentError("switches", "a list of switches", switches)
-    for name, value, wanted in (
-        ("patch_type", patch_type, PatchType),
-        ("ablation_type", ablation_type, AblationType),
-    ):
-        if not isinstance(value, wanted):
-            raise ArgumentError(name, f"a member of {wanted.__name__}", value)
+    require_member("patch_type", patch_type, PatchType)
+    require_member("ablation_type", ablation_type, AblationType)
     recorder = None
     if prompts is not None:
         if not isinstance(prompts, PromptDataLoader) or len(prompts) == 0:

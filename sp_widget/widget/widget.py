@@ -489,10 +489,9 @@ class SubnetworkProbingWidget(ipywidgets.VBox):  # type: ignore[misc]
         """Return a picture of chart, circuit and metrics, which needs no kernel.
 
         `n_edges`: the size of the circuit; by default that of the one in view, whose switches by
-        hand are then in it too. `title`: by default that
-        of the method. It has the curves that the faithfulness view shows, as far as they are
-        measured. Saved as a page it has single prompts, unless it was made while training. Raises
-        `StateError` before the start.
+        hand are then in it too. `title`: by default that of the method. It has the curves that
+        the faithfulness view shows, as far as they are measured. Saved as a page it has single
+        prompts, unless it was made while training. Raises `StateError` before the start.
         """
         # Not those of the last record: the best masks may have been restored since.
         scores, hard_edge_count, patch_type, ablation_type = self._session.post(
